@@ -1,0 +1,36 @@
+"""The value that reading returns, filters work on and writing takes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, eq=False)
+class Picture:
+    """Pixels as an array, and what the array alone does not tell.
+
+    Attributes:
+        pixels: (H, W) or (H, W, C), uint8, uint16, float32 or float64. Samples are 0..255, or
+            0..65535 from 16-bit files, also as floats.
+        alpha: Whether the last channel is opacity (LA, RGBA).
+        format: Name of the file format that it was read from, a key of ``formats.FORMATS``.
+        notes: What the reader had to do that the user may want to know, one sentence each.
+    """
+
+    pixels: NDArray[np.generic]
+    alpha: bool = False
+    format: str = "png"
+    notes: tuple[str, ...] = ()
+
+    @property
+    def full_range(self) -> float:
+        """Largest sample: 65535 for uint16, else 255."""
+        return 65535.0 if self.pixels.dtype == np.uint16 else 255.0
+
+    @property
+    def channels(self) -> int:
+        """Number of channels, opacity included."""
+        return 1 if self.pixels.ndim == 2 else int(self.pixels.shape[2])
