@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 STANDARD_INPUT = "-"
+STANDARD_OUTPUT = "-"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +52,10 @@ class Job(Protocol):
     """What the runner needs of a job."""
 
     def outputs(self, item: Item) -> tuple[str, ...]:
-        """Names of the files that the item will become, as far as known before reading it."""
+        """Names of the files that the item will become, as far as known before reading it.
+
+        ``-`` stands for standard output, none for a job that only gives rows.
+        """
 
     def __call__(self, item: Item) -> Done:
         """Do the work for one item.

@@ -7,6 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+DEEP_COLOR = "16-bit colour read as 8 bits a channel"
+"""The note of a reader that had to drop the lower bits of a colour picture."""
+
 
 @dataclass(frozen=True, eq=False)
 class Picture:
@@ -18,12 +21,17 @@ class Picture:
         alpha: Whether the last channel is opacity (LA, RGBA).
         format: Name of the file format that it was read from, a key of ``formats.FORMATS``.
         notes: What the reader had to do that the user may want to know, one sentence each.
+        mode: How the file stores its pixels: Pillow's words ('1', 'P', 'RGB', 'I;16' …), P1 to P6
+            for PNM, the dtype's name for .npy and PFM.
+        icc: The colour profile that came with the picture, or nothing.
     """
 
     pixels: NDArray[np.generic]
     alpha: bool = False
     format: str = "png"
     notes: tuple[str, ...] = ()
+    mode: str = ""
+    icc: bytes = b""
 
     @property
     def full_range(self) -> float:

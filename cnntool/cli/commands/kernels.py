@@ -1,0 +1,57 @@
+"""``cnntool kernels``."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from cnntool.cli.command import Command
+from cnntool.cli.options import RunOptions, common_options, option, table_options
+from cnntool.cli.streams import emit
+from cnntool.cli.types import KernelName
+from cnntool.report.tables import TableWriter
+
+COLUMNS = ("name", "size", "sum", "separable", "summary")
+
+
+@click.command(
+    cls=Command,
+    short_help="List the named kernels, or show one.",
+    examples="""
+    cnntool kernels                        all kernels
+    cnntool kernels sobel-x gaussian:1.4   their matrices
+    cnntool kernels log:2 --png log.png    a picture of a kernel
+    cnntool kernels --json                 everything, for programs
+    """,
+)
+@click.argument("names", metavar="[NAME…]", nargs=-1, type=KernelName())
+@option("--png", metavar="FILE.png", type=click.Path(), help="Write a picture of the matrix.")
+@option("-f", "--force", is_flag=True, help="Overwrite an existing file.")
+@table_options("table")
+@common_options
+def command(
+    run: RunOptions, names: tuple[str, ...], png: str | None, form: str
+) -> None:
+    """List the named kernels, or show one.
+
+    Kernels lie on the picture as they are written, without flipping: sobel-x is positive where
+    brightness rises to the right. Any of them, any matrix and any @file serves 'convolve -k'.
+    """
+    from cnntool.jobs.kernels import kernel_lines, kernel_rows, write_kernel_picture
+
+    if png is not None:
+        if len(names) != 1:
+            raise click.UsageError("--png shows one kernel; name it")
+        write_kernel_picture(names[0], png, force=run.force)
+        emit(png)
+        return
+    if names and form == "table":
+        for line in kernel_lines(names):
+            emit(line)
+        return
+    columns = COLUMNS if form in ("table", "csv", "tsv") else None
+    writer = TableWriter(form, sys.stdout, columns)
+    for row in kernel_rows(names, matrices=columns is None):
+        writer.row(row)
+    writer.close()

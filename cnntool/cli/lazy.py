@@ -1,0 +1,52 @@
+"""Commands that are imported only when they run.
+
+``cnntool --help``, completion and "did you mean" answer from one line of help a command, so that
+they load neither NumPy nor Pillow. The stub's line is tested to equal the command's own.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+import click
+
+
+class LazyCommand(click.Command):
+    """Name, one-line help and module of a command that is not yet imported."""
+
+    def __init__(self, name: str, module: str, short_help: str) -> None:
+        super().__init__(name, short_help=short_help)
+        self.module = module
+
+    def load(self) -> click.Command:
+        """Import the module and return its ``command``."""
+        command: click.Command = importlib.import_module(self.module).command
+        return command
+
+    def get_params(self, ctx: click.Context) -> list[click.Parameter]:
+        """The real command's parameters: completion asks the stub for them."""
+        return self.load().get_params(ctx)
+
+
+class LazyGroup(click.Group):
+    """Answers help, completion and 'did you mean' from stubs; imports only what runs."""
+
+    def __init__(self, *args: Any, table: dict[str, str], package: str, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        for name, line in table.items():
+            module = f"{package}.{name.replace('-', '_')}"
+            self.add_command(LazyCommand(name, module, line))
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Names in the table's order: what belongs together stands together."""
+        return list(self.commands)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Like click's, but with the real command in place of the stub."""
+        name, command, rest = super().resolve_command(ctx, args)
+        if isinstance(command, LazyCommand):
+            command = command.load()
+        return name, command, rest

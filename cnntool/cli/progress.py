@@ -1,0 +1,49 @@
+"""How far a run has come: a bar on a terminal, else a line at every tenth."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from cnntool.cli.streams import warn
+
+FEW = 20
+"""Runs of fewer inputs need no lines."""
+
+
+@contextmanager
+def follow(total: int, *, shown: bool) -> Iterator[Callable[[int, int], None]]:
+    """A function ``progress(done, total)`` that shows how far the run is, on stderr.
+
+    A bar needs a terminal that shows nothing else: where the paths of results are printed to the
+    same terminal, they are the progress.
+    """
+    if not shown or total < 2 or sys.stderr is None:
+        yield lambda done, total: None
+    elif not sys.stderr.isatty():
+        yield _Tenths(total)
+    elif sys.stdout is not None and sys.stdout.isatty():
+        yield lambda done, total: None
+    else:
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
+
+        columns = (BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        console = Console(stderr=True)
+        with Progress(*columns, console=console, transient=True, redirect_stdout=False) as bar:
+            task = bar.add_task("", total=total)
+            yield lambda done, total: bar.update(task, completed=done)
+
+
+class _Tenths:
+    """One plain line at every 10 %."""
+
+    def __init__(self, total: int) -> None:
+        self.shown = 0 if total >= FEW else 10
+
+    def __call__(self, done: int, total: int) -> None:
+        tenth = done * 10 // total
+        if tenth > self.shown and tenth < 10:
+            self.shown = tenth
+            warn(f"{tenth * 10} % ({done} of {total})")

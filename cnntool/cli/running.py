@@ -1,0 +1,277 @@
+"""From options to a run: inputs, output names, checks, the job, and what is printed meanwhile."""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from cnntool.cli.options import RunOptions
+from cnntool.cli.progress import follow
+from cnntool.cli.streams import emit, emit_bytes, say, warn
+from cnntool.errors import OptionError
+from cnntool.files import WholeFile, quote, standard_output
+from cnntool.folder.inputs import Inputs, collect
+from cnntool.folder.job import Item, Job
+from cnntool.folder.outputs import OutputPlan, check_result_file
+from cnntool.folder.run import Summary, run
+from cnntool.folder.workers import cores
+from cnntool.images.formats import FORMATS, KNOWN_SUFFIXES, WRITABLE, by_suffix
+from cnntool.report.tables import TableWriter
+
+if TYPE_CHECKING:
+    from cnntool.jobs.picture import PictureJob
+
+WRITABLE_SUFFIXES = frozenset(s for name in WRITABLE for s in FORMATS[name].suffixes)
+
+MakeJob = Callable[..., "PictureJob"]
+
+
+def gather(options: RunOptions, suffixes: frozenset[str] = KNOWN_SUFFIXES) -> Inputs:
+    """The inputs that the user named."""
+    return collect(
+        options.paths,
+        suffixes=suffixes,
+        recursive=options.recursive,
+        files_from=options.files_from,
+        null=options.null,
+        root=options.root or "",
+        exclude=None if options.output in (None, "-") else options.output,
+    )
+
+
+def shares(options: RunOptions, inputs: Inputs) -> tuple[int, int]:
+    """Jobs at the same time, and threads inside each: their product is at most the cores."""
+    jobs = max(1, min(options.jobs or cores(), len(inputs.items)))
+    return jobs, max(1, cores() // jobs)
+
+
+def run_pictures(options: RunOptions, make: MakeJob, *, writes: bool = True) -> None:
+    """Run a job that writes pictures over the inputs; exits with the run's status.
+
+    Args:
+        options: What the user asked for.
+        make: Makes the job from keyword arguments of :class:`cnntool.jobs.picture.PictureJob`.
+        writes: Whether files are written; else the job only prints.
+    """
+    inputs = gather(options)
+    plan = _plan(options, inputs) if writes else OutputPlan("stdout")
+    jobs, threads = shares(options, inputs)
+    job = make(**_shared(options, plan, threads))
+    if writes:
+        plan.prepare(plan.check(inputs, job.outputs))
+    if options.verbose:
+        count = f"{len(inputs.items)} input" + ("s" if len(inputs.items) != 1 else "")
+        warn(f"{count}, {jobs} at a time, {threads} threads each, device {job.device}")
+    finish(execute(job, inputs, options, jobs))
+
+
+def run_one(options: RunOptions, make: MakeJob) -> None:
+    """Run a job that makes one picture of all inputs; exits with the run's status.
+
+    Args:
+        options: What the user asked for.
+        make: As for :func:`run_pictures`, with all ``paths`` besides.
+    """
+    found = gather(options)
+    paths = tuple(item.path for item in found.items)
+    inputs = Inputs(items=[Item(paths[0])] if paths else [])
+    plan = _plan(options, inputs)
+    job = make(paths=paths, **_shared(options, plan, cores()))
+    others = Inputs(items=found.items)
+    plan.prepare(plan.check(others, lambda item: job.outputs(item) if item is others.items[0] else ()))
+    finish(execute(job, inputs, options, 1))
+
+
+def run_table(
+    options: RunOptions,
+    job: Job,
+    inputs: Inputs,
+    form: str,
+    columns: tuple[str, ...] | None = None,
+    *,
+    each: Callable[[Mapping[str, Any]], None] | None = None,
+    after: Callable[[], None] | None = None,
+) -> None:
+    """Run a job that makes rows, and write them as they come; exits with the run's status.
+
+    Args:
+        options: What the user asked for; ``output`` is the table's file.
+        job: Makes the rows.
+        inputs: What it is run over.
+        form: Kind of table.
+        columns: Its columns; none: those of the first row.
+        each: Called with every row.
+        after: Called at the end, before the counts.
+    """
+    with table(options, inputs, form, columns) as writer:
+
+        def row(values: Mapping[str, object]) -> None:
+            writer.row(values)
+            if each is not None:
+                each(values)
+
+        summary = execute(job, inputs, options, shares(options, inputs)[0], row=row, after=after)
+    finish(summary)
+
+
+@contextmanager
+def table(
+    options: RunOptions, inputs: Inputs, form: str, columns: tuple[str, ...] | None
+) -> Iterator[TableWriter]:
+    """A table on standard output, or in the file of ``-o``, which is written whole."""
+    if options.output in (None, "-"):
+        with TableWriter(form, standard_output(), columns) as writer:
+            yield writer
+        return
+    path = str(options.output)
+    check_result_file(path, inputs, force=options.force)
+    with WholeFile(path, force=options.force) as file:
+        with TableWriter(form, _Pieces(file), columns) as writer:
+            yield writer
+    emit(path)
+
+
+class _Pieces(io.RawIOBase):
+    """A stream into a file that gets its name at the end."""
+
+    def __init__(self, file: WholeFile) -> None:
+        self._file = file
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any) -> int:
+        self._file.write(data)
+        return len(data)
+
+
+def _plan(options: RunOptions, inputs: Inputs) -> OutputPlan:
+    plan = OutputPlan.decide(
+        options.output,
+        inputs,
+        writable=WRITABLE_SUFFIXES,
+        suffix=FORMATS[options.format].suffixes[0] if options.format else None,
+        name=options.name,
+        force=options.force,
+        skip_existing=options.skip_existing,
+    )
+    _check_suffix(plan, options)
+    return plan
+
+
+def _shared(options: RunOptions, plan: OutputPlan, threads: int) -> dict[str, Any]:
+    """Arguments that every picture job takes."""
+    return {
+        "plan": plan,
+        "format": options.format or "",
+        "limits": options.limits,
+        "quality": options.quality,
+        "device": check_device(options.device),
+        "threads": threads,
+        "verbose": options.verbose,
+    }
+
+
+def execute(
+    job: Job,
+    inputs: Inputs,
+    options: RunOptions,
+    jobs: int,
+    row: Callable[[Mapping[str, object]], None] | None = None,
+    after: Callable[[], None] | None = None,
+) -> Summary:
+    """The run itself, with what the user sees of it."""
+    notes = Notes(quiet=options.quiet, every=options.verbose > 0)
+    with follow(len(inputs.items), shown=options.progress and not options.quiet) as progress:
+        try:
+            return run(
+                job,
+                inputs,
+                jobs=jobs,
+                on_error="stop" if options.on_error == "stop" else "continue",
+                report=options.report,
+                force=options.force,
+                skip_existing=options.skip_existing,
+                debug=options.debug,
+                print0=options.null,
+                emit_row=row or _print_text,
+                emit_payload=emit_bytes,
+                emit_note=notes.add,
+                emit_summary=_quiet if options.quiet else None,
+                progress=progress,
+            )
+        finally:
+            notes.close()
+            if after is not None:
+                after()
+
+
+def finish(summary: Summary) -> None:
+    """Leave with the status of the run."""
+    if summary.exit_code:
+        click.get_current_context().exit(summary.exit_code)
+
+
+def check_device(name: str) -> str:
+    """The device that will be used: ``auto`` becomes what works.
+
+    Raises:
+        DeviceError: A GPU was asked for and does not work.
+    """
+    if name == "cpu":
+        return name
+    from cnntool import backend
+
+    return str(backend.get(name).name)
+
+
+class Notes:
+    """Notes on stderr; the same one about many files is printed once and then counted."""
+
+    def __init__(self, *, quiet: bool, every: bool) -> None:
+        self.quiet, self.every = quiet, every
+        self._seen: Counter[str] = Counter()
+
+    def add(self, sentence: str) -> None:
+        """Print a note, if it is the first of its kind."""
+        if self.quiet:
+            return
+        # the same words about another file, with other numbers, are the same note
+        words = sentence.rsplit("': ", 1)[-1]
+        kind = re.sub(r"\d+(\.\d+)?|less than 1", "#", words)
+        self._seen[kind] += 1
+        if self.every or self._seen[kind] == 1:
+            say(sentence)
+
+    def close(self) -> None:
+        """Say how many notes were left out."""
+        more = sum(self._seen.values()) - len(self._seen)
+        if more and not self.every and not self.quiet:
+            plural = "s" if more > 1 else ""
+            warn(f"{more} more note{plural} of the same kind; -v shows all")
+
+
+def _check_suffix(plan: OutputPlan, options: RunOptions) -> None:
+    if plan.kind != "file" or options.format or not os.path.splitext(plan.target)[1]:
+        return
+    name = by_suffix(plan.target)
+    if name is None or not FORMATS[name].writes:
+        raise OptionError(
+            f"{quote(plan.target)}: pictures cannot be written with this suffix; "
+            f"use {', '.join(FORMATS[f].suffixes[0] for f in WRITABLE)}, or --format"
+        )
+
+
+def _print_text(row: Mapping[str, Any]) -> None:
+    emit(str(row["text"]))
+
+
+def _quiet(*_: object) -> None:
+    """Say nothing."""

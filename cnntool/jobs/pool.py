@@ -1,0 +1,113 @@
+"""``pool`` shrinks pictures, ``unpool`` puts maxima back where they were."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from cnntool.errors import OptionError
+from cnntool.filters.pool import dropped, pool, unpool
+from cnntool.folder.outputs import OutputPlan
+from cnntool.images.picture import Picture
+from cnntool.jobs.indices import pack_indices, read_indices
+from cnntool.jobs.picture import Named, PictureJob, Target
+
+
+@dataclass(frozen=True, kw_only=True)
+class PoolJob(PictureJob):
+    """Pooling by torch's rules.
+
+    Attributes:
+        kind: A word of :data:`cnntool.filters.words.POOL_KINDS`.
+        size: Window (H, W) or (D, H, W); the output's size for adaptive kinds.
+        stride: Steps down and across; none: the window.
+        padding: Rows and columns around the picture.
+        dilation: Distances of the taps.
+        ceil_mode: Windows may run off the far edge.
+        exclude_pad: Averages leave the padding out.
+        range: How results are fitted into integers.
+        indices: File for the positions of the maxima; '' writes none.
+    """
+
+    kind: str = "max"
+    size: tuple[int, ...] = (2, 2)
+    stride: tuple[int, int] | None = None
+    padding: tuple[int, int] = (0, 0)
+    dilation: tuple[int, int] = (1, 1)
+    ceil_mode: bool = False
+    exclude_pad: bool = False
+    range: str = "auto"
+    indices: str = ""
+
+    def whats(self) -> tuple[str, ...]:
+        """``max2``, ``avg2x3``, ``global-max``."""
+        if self.kind.startswith("global"):
+            return (self.kind,)
+        square = len(set(self.size)) == 1 and len(self.size) == 2
+        text = str(self.size[0]) if square else "x".join(map(str, self.size))
+        return (f"{self.kind}{text}",)
+
+    def buffers(self) -> int:
+        """Sums and averages are floats; medians sort whole windows."""
+        taps = int(np.prod(self.size)) if self.kind == "median" else 1
+        return 0 if self.kind in ("max", "min") and not self.indices else 1 + taps
+
+    def results(self, picture: Picture, target: Target, notes: list[str]) -> Iterator[Named]:
+        """The pooled picture."""
+        depth, window = (self.size[0], self.size[1:]) if len(self.size) == 3 else (1, self.size)
+        options: dict[str, Any] = {
+            "stride": self.stride,
+            "padding": self.padding,
+            "dilation": self.dilation,
+            "ceil_mode": self.ceil_mode,
+            "exclude_pad": self.exclude_pad,
+        }
+        if depth > 1:
+            window = (depth, *window)
+        pixels = self.on_device(picture.pixels)
+        values, positions = pool(
+            pixels, self.kind, window, return_indices=bool(self.indices), **options
+        )
+        if self.indices:
+            data = pack_indices(self.on_host(positions), picture.pixels.shape[:2])
+            OutputPlan("file", self.indices, force=self.plan.force).write(self.indices, data)
+        note = dropped(picture.pixels.shape, self.kind, window, **options)
+        notes += [note] if note else []
+        result = replace(
+            picture, pixels=self.on_host(values), alpha=picture.alpha and depth == 1
+        )
+        if target.dtype is not None and result.pixels.dtype != target.dtype:
+            levels = self.levels(picture, target, self.range)
+            if levels is None:
+                raise OptionError(f"--range {self.range} needs an integer format")
+            result = replace(result, pixels=levels.of(result.pixels))
+            if found := levels.report.note():
+                notes.append(found)
+        yield self.whats()[0], result
+
+
+@dataclass(frozen=True, kw_only=True)
+class UnpoolJob(PictureJob):
+    """Zeros, and the values where they came from.
+
+    Attributes:
+        indices: The file that ``pool --indices`` wrote.
+    """
+
+    indices: str
+
+    def whats(self) -> tuple[str, ...]:
+        """``unpooled``."""
+        return ("unpooled",)
+
+    def results(self, picture: Picture, target: Target, notes: list[str]) -> Iterator[Named]:
+        """The unpooled picture."""
+        positions, size = read_indices(self.indices)
+        pixels = unpool(
+            self.on_device(picture.pixels), self.on_device(positions), size
+        )
+        result = replace(picture, pixels=self.on_host(pixels))
+        yield "unpooled", self.fitted(result, target)
