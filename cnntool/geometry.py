@@ -22,9 +22,9 @@ def pair(value: int | Sequence[int], name: str = "value") -> tuple[int, int]:
     if isinstance(value, int):
         return value, value
     values = tuple(int(v) for v in value)
-    if len(values) != 2:
+    if len(values) not in (1, 2):
         raise OptionError(f"{name} takes one number or two (height, width), got {len(values)}")
-    return values[0], values[1]
+    return values[0], values[-1]
 
 
 def four_sides(value: int | Sequence[int], name: str = "padding") -> tuple[int, int, int, int]:

@@ -189,14 +189,13 @@ def _add(decorators: tuple[Callable[[F], F], ...], function: F) -> F:
         chosen = {name: values.pop(name) for name in list(values) if name in names}
         return function(run=RunOptions(**chosen), **values)
 
+    decorated: F = command
     for decorator in reversed(decorators):
-        command = decorator(command)
-    return command
+        decorated = decorator(decorated)
+    return decorated
 
 
-def picture_options(
-    *, outputs: bool = True, device: bool = True
-) -> Callable[[F], F]:
+def picture_options(*, outputs: bool = True, device: bool = True) -> Callable[[F], F]:
     """Inputs, outputs (files, or one table file), the folder run, the device, and the rest."""
     chosen = INPUTS + (OUTPUTS if outputs else TABLE_OUTPUT) + FOLDER_RUN
     chosen += ((DEVICE,) if device else ()) + COMMON
@@ -226,6 +225,7 @@ def table_options(default: str) -> Callable[[F], F]:
             form = "json" if as_json else "csv" if as_csv else as_form
             return function(form=form, **values)
 
+        decorated: F = command
         for decorator in (
             option("--csv", "as_csv", is_flag=True, heading=FILES, help="Short for --as csv."),
             option("--json", "as_json", is_flag=True, heading=FILES, help="Short for --as json."),
@@ -238,7 +238,7 @@ def table_options(default: str) -> Callable[[F], F]:
                 help="Form of the table.",
             ),
         ):
-            command = decorator(command)
-        return command
+            decorated = decorator(decorated)
+        return decorated
 
     return decorate

@@ -14,7 +14,7 @@ import click
 
 from cnntool.cli.options import RunOptions
 from cnntool.cli.progress import follow
-from cnntool.cli.streams import emit, emit_bytes, say, warn
+from cnntool.cli.streams import emit, emit_bytes, warn
 from cnntool.errors import OptionError
 from cnntool.files import WholeFile, quote, standard_output
 from cnntool.folder.inputs import Inputs, collect
@@ -85,7 +85,9 @@ def run_one(options: RunOptions, make: MakeJob) -> None:
     plan = _plan(options, inputs)
     job = make(paths=paths, **_shared(options, plan, cores()))
     others = Inputs(items=found.items)
-    plan.prepare(plan.check(others, lambda item: job.outputs(item) if item is others.items[0] else ()))
+    plan.prepare(
+        plan.check(others, lambda item: job.outputs(item) if item is others.items[0] else ())
+    )
     finish(execute(job, inputs, options, 1))
 
 
@@ -133,7 +135,7 @@ def table(
     path = str(options.output)
     check_result_file(path, inputs, force=options.force)
     with WholeFile(path, force=options.force) as file:
-        with TableWriter(form, _Pieces(file), columns) as writer:
+        with TableWriter(form, io.BufferedWriter(_Pieces(file)), columns) as writer:
             yield writer
     emit(path)
 
@@ -145,9 +147,11 @@ class _Pieces(io.RawIOBase):
         self._file = file
 
     def writable(self) -> bool:
+        """Always."""
         return True
 
     def write(self, data: Any) -> int:
+        """Append all of it."""
         self._file.write(data)
         return len(data)
 
@@ -248,7 +252,7 @@ class Notes:
         kind = re.sub(r"\d+(\.\d+)?|less than 1", "#", words)
         self._seen[kind] += 1
         if self.every or self._seen[kind] == 1:
-            say(sentence)
+            warn(sentence)
 
     def close(self) -> None:
         """Say how many notes were left out."""

@@ -10,7 +10,7 @@ import click
 from click.shell_completion import CompletionItem
 
 
-class Numbers(click.ParamType):
+class Numbers(click.ParamType[tuple[int, ...]]):
     """Whole numbers separated by commas: ``N``, ``N,M`` …
 
     Args:
@@ -69,7 +69,7 @@ class PaddingType(Numbers):
         return [CompletionItem(word) for word in self.words if word.startswith(incomplete)]
 
 
-class Size(click.ParamType):
+class Size(click.ParamType[tuple[int, int]]):
     """Height and width as ``HxW``, or one number for a square."""
 
     name = "HxW"
@@ -84,7 +84,7 @@ class Size(click.ParamType):
         return int(match[1]), int(match[2] or match[1])
 
 
-class KernelName(click.ParamType):
+class KernelName(click.ParamType[str]):
     """Text of a kernel; completes names from the table."""
 
     name = "kernel"

@@ -81,6 +81,10 @@ def is_stream(path: str) -> bool:
     """Whether ``path`` names something already open or without a beginning: never replaced.
 
     True for ``/dev/stdout`` and its like, devices, pipes and sockets.
+
+    Example:
+        >>> is_stream("/dev/stdout"), is_stream("a.png")
+        (True, False)
     """
     if _descriptor_of(path) is not None:
         return True
@@ -107,6 +111,14 @@ def write_whole(path: str, data: Bytes, *, force: bool = False, sync: bool = Fal
         OptionError: The file exists and ``force`` is off, or it is a folder.
         SystemFailure: The system did not take the bytes; nothing is left behind.
         BrokenPipeError: ``path`` is a pipe that nobody reads any more.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = os.path.join(folder, "a.txt")
+        ...     write_whole(path, b"whole")
+        ...     os.path.getsize(path), os.listdir(folder)
+        (5, ['a.txt'])
     """
     with WholeFile(path, force=force, sync=sync) as file:
         file.write(data)

@@ -321,5 +321,3 @@ def as_kernel(kernel: str | Kernel | Sequence[Sequence[float]] | Array) -> Kerne
     if rows.ndim != 2:
         raise OptionError(f"a kernel is a matrix (rows of numbers), got {rows.ndim} dimensions")
     return Kernel("custom", tuple(tuple(float(v) for v in row) for row in rows))
-
-

@@ -26,6 +26,8 @@ Rows = tuple[tuple[float, ...], ...]
 
 ZERO_SUM_TOLERANCE = 1e-6
 RANK_TOLERANCE = 1e-12
+LARGEST = 1e30
+"""Weights up to here leave room for sums over any picture in float32."""
 EXACT = 2**53
 """Whole numbers up to here are exact as floats."""
 
@@ -46,7 +48,8 @@ class Kernel:
         offset: Added to each result, in sample units (0..255).
 
     Raises:
-        OptionError: No weights, rows of different lengths, NaN or infinity, or a scale of 0.
+        OptionError: No weights, rows of different lengths, NaN, infinity or more than 1e30, or a
+            scale of 0.
 
     Example:
         >>> k = Kernel("mine", ((1, 2, 1), (2, 4, 2), (1, 2, 1)), scale=16)
@@ -74,15 +77,22 @@ class Kernel:
                     f"kernel '{self.name}': row {number} has {count(len(row), 'value')}, row 1 has "
                     f"{len(rows[0])}; all rows need the same number"
                 )
-            if not all(map(math.isfinite, row)):
-                bad = next(value for value in row if not math.isfinite(value))
+            if not all(-LARGEST <= value <= LARGEST for value in row):
+                bad = next(value for value in row if not -LARGEST <= value <= LARGEST)
                 raise OptionError(
-                    f"kernel '{self.name}': row {number} holds {bad}; weights must be finite"
+                    f"kernel '{self.name}': row {number} holds {bad:g}; weights must be finite "
+                    f"and at most {LARGEST:g}"
                 )
         if not math.isfinite(self.scale) or self.scale == 0:
             raise OptionError(
                 f"kernel '{self.name}': the divisor is {self.scale:g}; "
                 "it must be a finite number other than 0"
+            )
+        largest = max(max(map(abs, row)) for row in rows)
+        if abs(self.scale) < 1 and largest > LARGEST * abs(self.scale):
+            raise OptionError(
+                f"kernel '{self.name}': {largest:g} divided by {self.scale:g} is too large; "
+                f"weights must be at most {LARGEST:g}"
             )
         if not math.isfinite(self.offset):
             raise OptionError(f"kernel '{self.name}': the offset is {self.offset}, not finite")

@@ -60,14 +60,16 @@ def number(text: str, where: str) -> Value:
             raise OptionError(f"{where} is '{shown(text)}'; weights must be finite numbers")
         raise OptionError(f"{where}: '{shown(text)}' is not a number")
     over, under = match.groups()
+    if under and len(text) < 300 and over.lstrip("+-").isdigit() and under.lstrip("+-").isdigit():
+        if int(under) == 0:
+            raise OptionError(f"{where}: '{shown(text)}' divides by 0")
+        return Fraction(int(over), int(under))
     value = _single(over, text, where)
     if under is None:
         return value
     divisor = _single(under, text, where)
     if divisor == 0:
         raise OptionError(f"{where}: '{shown(text)}' divides by 0")
-    if isinstance(value, int) and isinstance(divisor, int):
-        return Fraction(value, divisor)
     quotient = value / divisor
     if not math.isfinite(quotient):
         raise OptionError(f"{where}: '{shown(text)}' is too large")
@@ -255,9 +257,11 @@ def parse_json(text: str, name: str, called: str = "") -> Kernel:
         rows = [rows]
     if not isinstance(rows, list) or not all(isinstance(row, list) for row in rows):
         raise OptionError(f"kernel '{called}': weights must be a list of rows, [[…], …]")
-    where = f"kernel '{called}': row {{}}, value {{}}"
     values = [
-        [_from_json(value, where.format(r, c)) for c, value in enumerate(row, start=1)]
+        [
+            _from_json(value, f"kernel '{called}': row {r}, value {c}")
+            for c, value in enumerate(row, start=1)
+        ]
         for r, row in enumerate(rows, start=1)
     ]
     scale, offset = (

@@ -157,6 +157,8 @@ class Levels:
         self._lock = threading.Lock()
         self._asked = mode
         self._counts: tuple[int, ...] = (0, 0, 0, 0)
+        # counts that still lie on a device, so that filtering need not wait for them
+        self._pending: list[tuple[int, Array]] = []
         self._limits = (math.inf, -math.inf)
 
     @property
@@ -167,7 +169,15 @@ class Levels:
     @property
     def report(self) -> LevelsReport:
         """Counts of all strips so far."""
+        with self._lock:
+            pending, self._pending = self._pending, []
+            for total, counts in pending:
+                invalid, negative, *cut = map(int, counts.tolist())
+                self._add(total, negative, sum(cut), invalid)
         return LevelsReport(self.mode, self._asked, self.top, *self._counts)
+
+    def _add(self, *counts: int) -> None:
+        self._counts = tuple(map(operator.add, self._counts, counts))
 
     def of(self, values: Array) -> Array:
         """Samples of a whole array; the values stay as they are.
@@ -208,14 +218,17 @@ class Levels:
         """
         if strip.size == 0:
             return
+        xp = array_module(strip)
+        if xp is not np:
+            self._on_device(xp, strip, out)
+            return
         for values, samples in _pieces(strip, out):
             counts = (values.size, *self._piece(values, samples, overwrite))
             with self._lock:
-                self._counts = tuple(map(operator.add, self._counts, counts))
+                self._add(*counts)
 
     def _piece(self, values: Array, out: Array, overwrite: bool) -> tuple[int, int, int]:
         """Counts of negative, clipped and NaN values; the samples are in ``out`` then."""
-        xp = array_module(values)
         small = values.dtype.itemsize < 4
         if values.dtype.kind != "f" or small:
             if values.dtype.kind not in "iu" or self.mode == "rescale" or self._factor != 1:
@@ -223,84 +236,111 @@ class Levels:
                 values, overwrite = values.astype(np.float32 if small else np.float64), True
         if self._factor != 1:
             factor = values.dtype.type(self._factor)
-            values = xp.multiply(values, factor, out=values if overwrite else None)
+            values = np.multiply(values, factor, out=values if overwrite else None)
             overwrite = True
         if self.mode == "rescale":
-            return self._stretch(xp, values, out)
-        return self._fit(xp, values, out, overwrite)
+            return self._stretch(values, out)
+        return self._fit(values, out, overwrite)
 
-    def _fit(self, xp: Any, values: Array, out: Array, overwrite: bool) -> tuple[int, int, int]:
+    def _fit(self, values: Array, out: Array, overwrite: bool) -> tuple[int, int, int]:
         """All rules but rescale, in as few passes as the values ask for."""
         kind, whole = values.dtype.type, values.dtype.kind != "f"
         # what rounds to -1 is negative: -0.5 is not; top + 0.5, an odd half, rounds up
         below, above = (0.0, 1.0) if whole else (-0.5, 0.5)
         negative = clipped = invalid = 0
         if self.mode == "abs" and values.dtype.kind != "u":
-            negative = _count(xp.less, values, kind(below))
-            values, overwrite = xp.abs(values, out=values if overwrite else None), True
+            negative = _count(np.less, values, kind(below))
+            values, overwrite = np.abs(values, out=values if overwrite else None), True
             if whole:
                 # read as unsigned, the smallest integer, which has no positive twin, is right too
                 values = values.view(np.dtype(f"u{values.dtype.itemsize}"))
                 kind = values.dtype.type
         high = values.max().item()
         if high != high:
-            missing = xp.isnan(values)
-            invalid = int(xp.count_nonzero(missing))
-            values, overwrite = xp.where(missing, kind(0), values), True
+            missing = np.isnan(values)
+            invalid = int(np.count_nonzero(missing))
+            values, overwrite = np.where(missing, kind(0), values), True
             high = values.max().item()
         low = 0 if self.mode == "abs" or values.dtype.kind == "u" else values.min().item()
         shift = (self.top + 1) // 2 if self.mode == "offset" else 0
         bottom, top = -shift, self.top - shift
         if low < below:
-            negative = _count(xp.less, values, kind(below))
+            negative = _count(np.less, values, kind(below))
         if low < bottom + below:
-            clipped = _count(xp.less, values, kind(bottom + below)) if shift else negative
+            clipped = _count(np.less, values, kind(bottom + below)) if shift else negative
         if high >= top + above:
-            clipped += _count(xp.greater_equal, values, kind(top + above))
+            clipped += _count(np.greater_equal, values, kind(top + above))
         if low < bottom or high > top:
-            values = self._cut(xp, values, bottom if low < bottom else None, top, overwrite)
+            values = self._cut(values, bottom if low < bottom else None, top, overwrite)
             overwrite = True
         if not whole:
-            values, overwrite = xp.rint(values, out=values if overwrite else None), True
+            values, overwrite = np.rint(values, out=values if overwrite else None), True
+        if shift and whole and values.dtype.itemsize < out.dtype.itemsize:
+            values, overwrite = values.astype(f"{values.dtype.kind}{out.dtype.itemsize}"), True
+            kind = values.dtype.type
         if shift and values.dtype.kind == "u":
-            values = xp.add(values, kind(shift))
+            values = np.add(values, kind(shift))
         elif shift:
             # -128 fits an int8 and 128 does not; the result is taken modulo 256 or 65536
-            values = xp.subtract(values, kind(-shift), out=values if overwrite else None)
-        xp.copyto(out, values, casting="unsafe")
+            values = np.subtract(values, kind(-shift), out=values if overwrite else None)
+        np.copyto(out, values, casting="unsafe")
         return negative, clipped, invalid
 
-    def _cut(self, xp: Any, values: Array, bottom: int | None, top: int, overwrite: bool) -> Array:
+    def _cut(self, values: Array, bottom: int | None, top: int, overwrite: bool) -> Array:
         """Values cut off at ``top`` and, unless None, at ``bottom``."""
         work, kind = values if overwrite else None, values.dtype.type
         if values.dtype.kind != "f":
             limits = np.iinfo(values.dtype)
             bottom, top = None if bottom is None else max(bottom, limits.min), min(top, limits.max)
         if bottom is not None:
-            return xp.clip(values, kind(bottom), kind(top), out=work)
+            return np.clip(values, kind(bottom), kind(top), out=work)
         # NumPy takes the smaller of two arrays faster than of an array and a number
-        other = _ceiling(values.dtype.str, top) if xp is np and values.size <= _PIECE else None
+        other = _ceiling(values.dtype.str, top) if values.size <= _PIECE else None
         if other is None:
-            return xp.minimum(values, kind(top), out=work)
-        return xp.minimum(values, other[: values.size].reshape(values.shape), out=work)
+            return np.minimum(values, kind(top), out=work)
+        return np.minimum(values, other[: values.size].reshape(values.shape), out=work)
 
-    def _stretch(self, xp: Any, values: Array, out: Array) -> tuple[int, int, int]:
-        kind = values.dtype.type
-        negative, invalid = _count(xp.less, values, kind(-0.5)), 0
-        low, high = (limit * self._factor for limit in self._limits)
-        if float(values.max()) != float(values.max()):
-            missing = xp.isnan(values)
-            invalid = int(xp.count_nonzero(missing))
-            values = xp.where(missing, kind(0), values)
-        if not low < high:
-            out[...] = 0
-            return negative, 0, invalid
+    def _stretch(self, values: Array, out: Array) -> tuple[int, int, int]:
+        negative, invalid = _count(np.less, values, values.dtype.type(-0.5)), 0
+        if np.isnan(values.max()):
+            missing = np.isnan(values)
+            invalid = int(np.count_nonzero(missing))
+            values = np.where(missing, values.dtype.type(0), values)
         # 24 bits are too few to keep ties of half a level
-        wide: Any = np.float64 if xp is np else kind
-        work = xp.subtract(values, wide(low), dtype=wide) * wide(self.top / (high - low))
-        work = xp.rint(xp.clip(work, wide(0), wide(self.top)))
-        xp.copyto(out, work, casting="unsafe")
+        low, scale = self._line()
+        work = np.subtract(values, low, dtype=np.float64)
+        if scale:
+            work *= scale
+        else:
+            work.fill(0)  # infinity times 0 is none
+        np.clip(work, 0, self.top, out=work)
+        np.copyto(out, np.rint(work, out=work), casting="unsafe")
         return negative, 0, invalid
+
+    def _line(self) -> tuple[float, float]:
+        """The value that becomes 0 and the levels for each unit above it."""
+        low, high = (limit * self._factor for limit in self._limits)
+        return (low, self.top / (high - low)) if low < high else (0.0, 0.0)
+
+    def _on_device(self, xp: Any, values: Array, out: Array) -> None:
+        """All rules without a choice that the host would have to wait for."""
+        # integers that 24 bits cannot hold are above any sample
+        kind: Any = np.float64 if values.dtype == np.float64 else np.float32
+        values = values.astype(kind) * kind(self._factor)
+        missing = xp.isnan(values)
+        values = xp.where(missing, kind(0), values)
+        masks = [missing, values < kind(-0.5)]
+        shift = (self.top + 1) // 2 if self.mode == "offset" else 0
+        if self.mode == "rescale":
+            low, scale = self._line()
+            values = (values - kind(low)) * kind(scale) if scale else xp.zeros_like(values)
+        else:
+            values = xp.abs(values) if self.mode == "abs" else values
+            masks += [values < kind(-shift - 0.5), values >= kind(self.top - shift + 0.5)]
+        values = xp.rint(xp.clip(values, kind(-shift), kind(self.top - shift)))
+        out[...] = (values + kind(shift)).astype(self.dtype)
+        with self._lock:
+            self._pending.append((int(values.size), xp.stack([mask.sum() for mask in masks])))
 
 
 @functools.cache
@@ -341,12 +381,12 @@ def to_integer(
 
 
 def _count(compare: Any, values: Array, bound: Any) -> int:
-    return int(array_module(values).count_nonzero(compare(values, bound)))
+    return int(np.count_nonzero(compare(values, bound)))
 
 
 def _pieces(strip: Array, out: Array) -> list[tuple[Array, Array]]:
-    """Views of equal parts of both, small enough for the cache; whole on a device."""
-    if array_module(strip) is not np or strip.size <= _PIECE:
+    """Views of equal parts of both, small enough for the cache."""
+    if strip.size <= _PIECE:
         return [(strip, out)]
     if strip.flags.c_contiguous and out.flags.c_contiguous:
         strip, out = strip.reshape(-1), out.reshape(-1)

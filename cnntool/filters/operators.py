@@ -87,7 +87,7 @@ def check(operator: str, show: str = "magnitude") -> Operator:
     if operator not in OPERATORS:
         raise NameNotFound.among("edge operator", operator, OPERATORS, "cnntool edges --help")
     if show not in SHOWS:
-        raise NameNotFound.among("picture of edges", show, SHOWS, "cnntool edges --help")
+        raise NameNotFound.among("show", show, SHOWS, "cnntool edges --help")
     if OPERATORS[operator].kind == "lines" and show != "magnitude":
         raise OptionError(
             f"operator '{operator}' marks lines and has no '{show}' to show; "

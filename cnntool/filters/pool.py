@@ -7,23 +7,13 @@ from typing import Any, NamedTuple
 
 from cnntool.backend import Array, array_module
 from cnntool.errors import InputError, NameNotFound, OptionError, ShapeError
+from cnntool.filters.words import POOL_KINDS
 from cnntool.geometry import extent, pair
 from cnntool.ops import adaptive_pooling, median_pooling, pooling, unpooling
 from cnntool.ops.windows import Axes, window_axes
 
-KINDS = (
-    "max",
-    "avg",
-    "sum",
-    "min",
-    "median",
-    "l2",
-    "global-max",
-    "global-avg",
-    "adaptive-max",
-    "adaptive-avg",
-)
 WITH_INDICES = ("max", "global-max", "adaptive-max")
+"""Kinds that know where each value came from."""
 
 Size = int | Sequence[int]
 
@@ -35,8 +25,8 @@ class Pooled(NamedTuple):
     indices: Array | None
 
 
-class Dropped(NamedTuple):
-    """Pixels that no window reaches: rows at the bottom, columns at the right, last channels."""
+class Unreached(NamedTuple):
+    """Pixels behind the last window: rows at the bottom, columns at the right, last channels."""
 
     rows: int
     columns: int
@@ -52,15 +42,15 @@ def pool(
     dilation: Size = 1,
     ceil_mode: bool = False,
     exclude_pad: bool = False,
-    indices: bool = False,
+    return_indices: bool = False,
 ) -> Pooled:
     """A smaller picture of one value a window.
 
     Args:
         image: Picture.
-        kind: One of :data:`KINDS`. 'median' leaves padding out; 'l2' is the root of the sum of
-            squares; 'global' kinds take the whole picture as one window; 'adaptive' kinds make a
-            picture of ``size``.
+        kind: One of :data:`~cnntool.filters.words.POOL_KINDS`. 'median' leaves padding out; 'l2'
+            is the root of the sum of squares; 'global' kinds take the whole picture as one
+            window; 'adaptive' kinds make a picture of ``size``.
         size: Window: one number, rows and columns, or channels, rows and columns (then windows
             also slide along the channels). For the adaptive kinds, the size of the result.
         stride: Steps, in the forms of ``size``; None means the window.
@@ -69,7 +59,8 @@ def pool(
         dilation: Distance between the pixels of a window.
         ceil_mode: Whether windows may run off the bottom and right edge, if they begin inside.
         exclude_pad: For 'avg': padding does not count as pixels.
-        indices: Whether to return positions too, for :func:`unpool`; for the kinds of maxima.
+        return_indices: Whether to return positions too, for :func:`unpool`; for the kinds of
+            maxima.
 
     Shape:
         (H, W[, C]) -> (H', W'[, C']), H' = (H + 2·padding - dilation·(rows - 1) - 1) / stride + 1
@@ -86,24 +77,24 @@ def pool(
         >>> pool(np.arange(16).reshape(4, 4)).values.tolist()
         [[5, 7], [13, 15]]
     """
-    if kind not in KINDS:
-        raise NameNotFound.among("kind of pooling", kind, KINDS)
-    if indices and kind not in WITH_INDICES:
+    if kind not in POOL_KINDS:
+        raise NameNotFound.among("kind of pooling", kind, POOL_KINDS)
+    if return_indices and kind not in WITH_INDICES:
         raise OptionError(
             f"positions are kept for {', '.join(WITH_INDICES)} pooling only, got '{kind}'"
         )
     if exclude_pad and kind != "avg":
         raise OptionError(f"excluding the padding makes sense for 'avg' only, got '{kind}'")
-    check_picture(image)
+    _check_picture(image)
     if kind.startswith(("global", "adaptive")):
-        plain = stride is None and pair_is(padding, 0) and pair_is(dilation, 1) and not ceil_mode
+        plain = stride is None and _is(padding, 0) and _is(dilation, 1) and not ceil_mode
         if not plain:
             raise OptionError(f"'{kind}' takes no stride, padding, dilation or ceil mode")
         target = 1 if kind.startswith("global") else size
         x = _as_maps(image)
         if kind.endswith("max"):
-            found = adaptive_pooling.adaptive_max_pool2d(x, target, indices)
-            return _as_pooled(found if indices else (found, None), image.ndim)
+            found = adaptive_pooling.adaptive_max_pool2d(x, target, return_indices)
+            return _as_pooled(found if return_indices else (found, None), image.ndim)
         return _as_pooled((adaptive_pooling.adaptive_avg_pool2d(x, target), None), image.ndim)
     window = _window(size, stride)
     axes = _axes(image.shape, window, padding, dilation, ceil_mode)
@@ -112,7 +103,7 @@ def pool(
             f"some windows see nothing but padding, so they have no {kind}; "
             "use less dilation or padding"
         )
-    if indices and window.depth > 1:
+    if return_indices and window.depth > 1:
         raise OptionError(
             "positions are kept channel by channel; "
             f"with a window of {window.depth} channels there are none"
@@ -128,7 +119,7 @@ def pool(
         "depth": window.depth,
         "depth_stride": window.depth_stride,
     }
-    if indices:
+    if return_indices:
         found = pooling.max_pool2d(x, return_indices=True, **options)
     elif kind == "avg":
         found = pooling.avg_pool2d(x, count_include_pad=not exclude_pad, **options), None
@@ -207,23 +198,16 @@ def _axes(
         ) from None
 
 
-def pair_is(value: Size, number: int) -> bool:
+def _is(value: Size, number: int) -> bool:
     """Whether one number, or both of two, equal ``number``."""
     return pair(value) == (number, number)
 
 
-def check_picture(image: Array) -> None:
-    """Refuse what is not a picture.
-
-    Raises:
-        ShapeError: Not (H, W) or (H, W, C), or no pixels.
-    """
-    if image.ndim not in (2, 3):
+def _check_picture(image: Array) -> None:
+    if image.ndim not in (2, 3) or min(image.shape) < 1:
         raise ShapeError(
-            f"a picture has 2 axes (rows, columns) or 3 (with channels), got {image.ndim}"
+            f"a picture is (H, W) or (H, W, C) and not empty, got shape {_times(image.shape)}"
         )
-    if min(image.shape) < 1:
-        raise ShapeError(f"a picture of {' x '.join(map(str, image.shape))} has no pixels")
 
 
 def _as_maps(image: Array) -> Array:
@@ -238,15 +222,15 @@ def _as_pooled(found: tuple[Array, Array | None], ndim: int) -> Pooled:
     return Pooled(values[cut], None if indices is None else indices[cut])
 
 
-def dropped(
+def unreached(
     shape: Sequence[int],
     size: Size = 2,
     stride: Size | None = None,
     padding: Size = 0,
     dilation: Size = 1,
     ceil_mode: bool = False,
-) -> Dropped:
-    """How much of a picture the windows of :func:`pool` do not reach at its far ends.
+) -> Unreached:
+    """How much of a picture the windows of :func:`pool` leave out at its far ends.
 
     Args:
         shape: (H, W[, C]) of the picture.
@@ -261,8 +245,8 @@ def dropped(
         ShapeError: The window does not fit.
 
     Example:
-        >>> dropped((7, 9), size=(2, 4))
-        Dropped(rows=1, columns=1, channels=0)
+        >>> unreached((7, 9), size=(2, 4))
+        Unreached(rows=1, columns=1, channels=0)
     """
     window = _window(size, stride)
     depth, rows, columns = _axes(shape, window, padding, dilation, ceil_mode)
@@ -270,7 +254,45 @@ def dropped(
     for axis in (rows, columns, depth):
         reached = (axis.out - 1) * axis.stride - axis.padding + extent(axis.kernel, axis.dilation)
         left.append(max(axis.size - reached, 0))
-    return Dropped(*left)
+    return Unreached(*left)
+
+
+def dropped(
+    shape: Sequence[int],
+    kind: str = "max",
+    size: Size = 2,
+    stride: Size | None = None,
+    padding: Size = 0,
+    dilation: Size = 1,
+    ceil_mode: bool = False,
+    exclude_pad: bool = False,
+) -> str:
+    """A sentence for the user on what :func:`pool` leaves out; '' if it uses all of the picture.
+
+    Arguments as for :func:`pool`, with the picture's shape instead of the picture.
+
+    Example:
+        >>> dropped((7, 9), size=2)
+        'windows do not reach the last row and the last column; --ceil keeps them'
+        >>> dropped((8, 8), size=2)
+        ''
+    """
+    del exclude_pad  # what counts as a pixel does not change what is reached
+    if kind.startswith(("global", "adaptive")):
+        return ""
+    left = unreached(shape, size, stride, padding, dilation, ceil_mode)
+    parts = [
+        f"the last {number} {name}s" if number > 1 else f"the last {name}"
+        for number, name in zip(left, ("row", "column", "channel"), strict=True)
+        if number
+    ]
+    if not parts:
+        return ""
+    text = "windows do not reach " + " and ".join(parts)
+    if ceil_mode:
+        return text
+    keep = unreached(shape, size, stride, padding, dilation, ceil_mode=True)
+    return text if any(keep) else f"{text}; --ceil keeps {'it' if sum(left) == 1 else 'them'}"
 
 
 def unpool(image: Array, indices: Array, shape: Sequence[int]) -> Array:
@@ -290,11 +312,11 @@ def unpool(image: Array, indices: Array, shape: Sequence[int]) -> Array:
 
     Example:
         >>> import numpy as np
-        >>> values, indices = pool(np.array([[1, 2], [4, 3]]), indices=True)
+        >>> values, indices = pool(np.array([[1, 2], [4, 3]]), return_indices=True)
         >>> unpool(values, indices, (2, 2)).tolist()
         [[0, 0], [4, 0]]
     """
-    check_picture(image)
+    _check_picture(image)
     xp = array_module(indices)
     if tuple(image.shape) != tuple(indices.shape):
         raise ShapeError(

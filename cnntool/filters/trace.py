@@ -80,9 +80,7 @@ def _sum(
     return f"{text} = {number_text(total)}"
 
 
-def value_lines(
-    image: NDArray[np.generic], kernel: Kernel, options: Convolution
-) -> Iterator[str]:
+def value_lines(image: NDArray[np.generic], kernel: Kernel, options: Convolution) -> Iterator[str]:
     """The matrices of input, kernel and output, channel after channel.
 
     Raises:

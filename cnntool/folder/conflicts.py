@@ -13,14 +13,14 @@ import unicodedata
 from collections.abc import Callable, Iterable, Sequence
 
 from cnntool.errors import OptionError
-from cnntool.files import quote
+from cnntool.files import is_stream, quote
 from cnntool.folder.job import STANDARD_INPUT, STANDARD_OUTPUT, Item
 
 Outputs = Callable[[Item], Iterable[str]]
 """Names of the results of one item."""
 
 _LONGEST_NAME = 255  # bytes of one component on all common file systems
-_SHORT = 70  # characters of a name where a message holds two or three
+_SHORT = 60  # characters of a name where a message holds two or three
 
 
 def find_conflicts(
@@ -129,7 +129,7 @@ class _Conflicts:
             return True
         if stat.S_ISDIR(found.st_mode):
             raise OptionError(f"{quote(path)} is a folder; choose another name with --name or -o")
-        if not stat.S_ISREG(found.st_mode):  # a device or pipe is written into
+        if is_stream(path):  # a device, a pipe, /dev/stdout: written into
             return False
         if (found.st_dev, found.st_ino) in self.input_files:
             raise OptionError(

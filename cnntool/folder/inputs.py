@@ -83,6 +83,10 @@ def collect(
     Raises:
         OptionError: No inputs, an empty name, or standard input wanted twice.
         InputError: The list cannot be read.
+
+    Example:
+        >>> [item.path for item in collect(["b.png", "a.txt"], suffixes=[".png"]).items]
+        ['b.png', 'a.txt']
     """
     if not paths and files_from is None:
         raise OptionError("no input; name files, folders or -, or use --files-from")

@@ -47,6 +47,11 @@ class OutputPlan:
 
     Made by :meth:`decide`.
 
+    Example:
+        >>> plan = OutputPlan("folder", "out", writable=frozenset({".jpg"}))
+        >>> plan.path(Item("photos/sub/a.jpg", "sub"), "sobel-x")
+        'out/sub/a.sobel-x.jpg'
+
     Attributes:
         kind: Where results go.
         target: The file or folder; '' for the other kinds.

@@ -115,6 +115,20 @@ def run(
         KeyboardInterrupt: As received; what was being done had a second to finish, and no
             temporary file is left.
         BrokenPipeError: Nobody reads the output any more.
+
+    Example:
+        >>> class Shout:
+        ...     def outputs(self, item):
+        ...         return (item.path.upper(),)
+        ...     def __call__(self, item):
+        ...         return Done(paths=self.outputs(item))
+        >>> from cnntool.folder.job import Item
+        >>> summary = run(
+        ...     Shout(), Inputs([Item("a"), Item("b")]), jobs=2, emit_path=print, emit_summary=print
+        ... )
+        A
+        B
+        2 done, 0 failed, 0 skipped
     """
     if jobs < 0:
         raise OptionError(f"--jobs is 0 for all cores or a number of threads, got {jobs}")

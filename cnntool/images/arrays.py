@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cnntool.errors import InputError
+from cnntool.files.names import one_line
 from cnntool.images.header import Cursor, Header, damaged, truncated
 from cnntool.images.picture import Picture
 
@@ -114,7 +115,7 @@ def _check_dtype(descr: str) -> None:
     if not found or "".join(found.groups()) not in _READ_AS:
         if descr.endswith("O"):
             raise InputError(".npy file with Python objects; these are never loaded")
-        kind = "complex numbers" if "c" in descr else f"dtype '{descr}'"
+        kind = "complex numbers" if "c" in descr else f"dtype '{one_line(descr, 40)}'"
         raise InputError(f".npy file with {kind}; a picture has uint8, uint16, float32 or float64")
 
 

@@ -129,7 +129,7 @@ def _transparent(body: bytes, depth: int, color_type: int) -> tuple[int, ...]:
 
 
 def _name(kind: bytes) -> str:
-    return kind.decode("ascii", "backslashreplace")
+    return kind.decode("ascii") if kind.isalpha() else kind.hex()
 
 
 def without_text(data: bytes) -> bytes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import Any
 
 from cnntool.errors import InputError, ShapeError
 from cnntool.files import quote
@@ -62,7 +63,7 @@ class SplitJob(PictureJob):
         for name, plane in self._planes(picture):
             yield name, self.fitted(replace(picture, pixels=plane, alpha=False), target)
 
-    def _planes(self, picture: Picture) -> Iterator[Named]:
+    def _planes(self, picture: Picture) -> Iterator[tuple[str, Any]]:
         found = dict(split(picture.pixels, self.space, alpha=picture.alpha))
         for name in self.channels or found:
             if name not in found:

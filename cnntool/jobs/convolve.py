@@ -15,7 +15,6 @@ from cnntool.folder.job import Done, Item
 from cnntool.images.picture import Picture
 from cnntool.images.reading import opened
 from cnntool.jobs.picture import Named, PictureJob, Target, grey
-from cnntool.report.grids import grid
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,6 +77,8 @@ class ConvolveJob(PictureJob):
             return
         made = self._maps(picture, target, notes)
         if self.grid:
+            from cnntool.report.grids import grid
+
             sheet = grid(
                 [p.pixels for _, p in made], captions=[kernel.name for kernel in self.kernels]
             )

@@ -56,6 +56,7 @@ class EdgesJob(PictureJob):
             low=self.low,
             high=self.high,
             alpha=picture.alpha,
+            full_range=picture.full_range,
             levels=levels,
             threads=self.threads,
         )

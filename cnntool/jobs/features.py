@@ -153,9 +153,7 @@ class HogJob(FeatureJob):
 
     def count_of(self, size: tuple[int, int]) -> int:
         """Length of the row of a picture of ``size``."""
-        return hog_length(
-            *size, orientations=self.orientations, cell=self.cell, block=self.block
-        )
+        return hog_length(*size, orientations=self.orientations, cell=self.cell, block=self.block)
 
     def extras(self, item: Item, picture: Picture) -> tuple[str, ...]:
         """Writes the picture of the histograms."""

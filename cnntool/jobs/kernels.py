@@ -6,9 +6,9 @@ from collections.abc import Iterator, Sequence
 
 from cnntool.files import write_whole
 from cnntool.filters.kernel import Kernel
+from cnntool.filters.kernel_families import FAMILIES
 from cnntool.filters.kernel_text import parse_kernel
 from cnntool.filters.kernels import ALIASES, KERNELS
-from cnntool.filters.kernel_families import FAMILIES
 from cnntool.filters.matrix_text import matrix_lines, number_text
 from cnntool.images.picture import Picture
 from cnntool.images.writing import encode
@@ -69,7 +69,9 @@ def kernel_lines(names: Sequence[str]) -> Iterator[str]:
         if place:
             yield ""
         height, width = kernel.size
-        yield f"{kernel.name} ({height}x{width})" + (f": {kernel.summary}" if kernel.summary else "")
+        yield f"{kernel.name} ({height}x{width})" + (
+            f": {kernel.summary}" if kernel.summary else ""
+        )
         divisor = f"   / {number_text(kernel.scale)}" if kernel.scale != 1 else ""
         rows = list(matrix_lines(kernel.array() * kernel.scale))
         for number, line in enumerate(rows):

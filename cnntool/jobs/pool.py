@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from cnntool.errors import OptionError
+from cnntool.files import write_whole
 from cnntool.filters.pool import dropped, pool, unpool
-from cnntool.folder.outputs import OutputPlan
 from cnntool.images.picture import Picture
 from cnntool.jobs.indices import pack_indices, read_indices
 from cnntool.jobs.picture import Named, PictureJob, Target
@@ -34,9 +34,9 @@ class PoolJob(PictureJob):
 
     kind: str = "max"
     size: tuple[int, ...] = (2, 2)
-    stride: tuple[int, int] | None = None
-    padding: tuple[int, int] = (0, 0)
-    dilation: tuple[int, int] = (1, 1)
+    stride: tuple[int, ...] | None = None
+    padding: tuple[int, ...] = (0, 0)
+    dilation: tuple[int, ...] = (1, 1)
     ceil_mode: bool = False
     exclude_pad: bool = False
     range: str = "auto"
@@ -57,28 +57,28 @@ class PoolJob(PictureJob):
 
     def results(self, picture: Picture, target: Target, notes: list[str]) -> Iterator[Named]:
         """The pooled picture."""
-        depth, window = (self.size[0], self.size[1:]) if len(self.size) == 3 else (1, self.size)
-        options: dict[str, Any] = {
+        geometry: dict[str, Any] = {
+            "size": self.size,
             "stride": self.stride,
             "padding": self.padding,
             "dilation": self.dilation,
             "ceil_mode": self.ceil_mode,
-            "exclude_pad": self.exclude_pad,
         }
-        if depth > 1:
-            window = (depth, *window)
         pixels = self.on_device(picture.pixels)
         values, positions = pool(
-            pixels, self.kind, window, return_indices=bool(self.indices), **options
+            pixels,
+            self.kind,
+            exclude_pad=self.exclude_pad,
+            return_indices=bool(self.indices),
+            **geometry,
         )
-        if self.indices:
+        if positions is not None:
             data = pack_indices(self.on_host(positions), picture.pixels.shape[:2])
-            OutputPlan("file", self.indices, force=self.plan.force).write(self.indices, data)
-        note = dropped(picture.pixels.shape, self.kind, window, **options)
+            write_whole(self.indices, data, force=self.plan.force)
+        note = dropped(picture.pixels.shape, self.kind, **geometry)
         notes += [note] if note else []
-        result = replace(
-            picture, pixels=self.on_host(values), alpha=picture.alpha and depth == 1
-        )
+        depth = self.size[0] if len(self.size) == 3 else 1
+        result = replace(picture, pixels=self.on_host(values), alpha=picture.alpha and depth == 1)
         if target.dtype is not None and result.pixels.dtype != target.dtype:
             levels = self.levels(picture, target, self.range)
             if levels is None:
@@ -106,8 +106,6 @@ class UnpoolJob(PictureJob):
     def results(self, picture: Picture, target: Target, notes: list[str]) -> Iterator[Named]:
         """The unpooled picture."""
         positions, size = read_indices(self.indices)
-        pixels = unpool(
-            self.on_device(picture.pixels), self.on_device(positions), size
-        )
+        pixels = unpool(self.on_device(picture.pixels), self.on_device(positions), size)
         result = replace(picture, pixels=self.on_host(pixels))
         yield "unpooled", self.fitted(result, target)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-
 from cnntool.errors import InputError
 from cnntool.files import quote
 from cnntool.filters.pyramid import collapse, gaussian_pyramid, laplacian_pyramid
@@ -87,5 +86,3 @@ class CollapseJob(PictureJob):
         levels = self.levels(first, target, "clip")
         result = replace(first, pixels=values if levels is None else levels.of(values))
         return self.deliver(item, target, [("collapsed", result)], notes)
-
-

@@ -125,9 +125,9 @@ def _each_map(x: Array, weight: Array, y: Array, frame: Frame, steps: Steps) -> 
     share = y.shape[0] // x.shape[0]
     for output, kernel in enumerate(kernels[:, 0]):
         source = x[output // share]
-        y[output] = Correlation(
-            kernel, source.shape, x.dtype, frame=frame, steps=steps, xp=xp
-        )(source)
+        y[output] = Correlation(kernel, source.shape, x.dtype, frame=frame, steps=steps, xp=xp)(
+            source
+        )
 
 
 def _patches(padded: Array, weight: Array, y: Array, steps: Steps) -> None:

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from typing import Any, Literal
 
 import numpy as np
@@ -27,9 +28,11 @@ from cnntool.ops.correlation_methods import (
     Scratch,
     Separable,
     SeparableBanded,
-    Steps,
     StripMethod,
     Taps,
+)
+from cnntool.ops.correlation_methods import (
+    Steps as Steps,
 )
 from cnntool.ops.padding import border_indices
 
@@ -56,7 +59,7 @@ def factor_rank_one(kernel: Host) -> tuple[Host, Host] | None:
     largest = np.abs(kernel).max(initial=0)
     if largest == 0:
         return None
-    y, x = np.unravel_index(int(np.argmax(np.abs(kernel))), kernel.shape)
+    y, x = divmod(int(np.argmax(np.abs(kernel))), kernel.shape[1])
     column, row = kernel[:, x] / kernel[y, x], kernel[y, :].copy()
     if np.abs(np.outer(column, row) - kernel).max() > 1e-13 * largest:
         return None
@@ -176,13 +179,11 @@ class Correlation:
             if self.xp is np and not integer:
                 reach = extent(kh, self.steps.dilation[0]) + extent(kw, self.steps.dilation[1])
                 separable["long"] = 24 + 0.34 * (62 + reach)
-        costs = {
-            "direct": direct,
-            "separable": separable,
-            "fft": {"fft": 0.0},
-            "auto": {**direct, **separable, "fft": 130.0},
-        }[self.method]
-        if integer:
+        costs = {**direct, **separable, "fft": 130.0}
+        if self.method != "auto":
+            allowed = {"direct": direct, "separable": separable}.get(self.method, {"fft": 0.0})
+            costs = {name: costs[name] for name in allowed}
+        if integer:  # exactness is what it was chosen for
             costs.pop("fft", None)
         return min(costs, key=lambda name: costs[name])
 
@@ -272,9 +273,7 @@ def _is_whole(*arrays: Host) -> bool:
     return all(np.array_equal(a, np.rint(a)) for a in arrays)
 
 
-def run_bank(
-    bank: Sequence[Correlation], x: Array, sink: BankSink, *, threads: int = 1
-) -> None:
+def run_bank(bank: Sequence[Correlation], x: Array, sink: BankSink, *, threads: int = 1) -> None:
     """Run several kernels of one size and geometry over the same strips of (H, W, N).
 
     ``sink(start, stop, [values of each kernel])`` is called as in :meth:`Correlation.run`: what
@@ -306,9 +305,7 @@ def run_bank(
     # every thread takes a contiguous part: it walks through memory in order
     cuts = [len(bounds) * t // threads for t in range(threads + 1)]
     with ThreadPoolExecutor(threads) as pool:
-        for future in [
-            pool.submit(work, bounds[begin:end]) for begin, end in zip(cuts, cuts[1:], strict=False)
-        ]:
+        for future in [pool.submit(work, bounds[begin:end]) for begin, end in pairwise(cuts)]:
             future.result()
 
 

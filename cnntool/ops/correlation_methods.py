@@ -32,7 +32,7 @@ from cnntool.backend import Array
 
 Host = NDArray[np.float64]
 BLOCK = 4
-"""Rows that one matrix product of :class:`Banded` gives: 2 to 6 are equally fast, 8 half as fast."""
+"""Rows that one product of :class:`Banded` gives: 2 to 6 are equally fast, 8 half as fast."""
 LONG_BLOCK = 32
 """Outputs along one axis that a product of :class:`SeparableBanded` gives."""
 
@@ -73,7 +73,8 @@ class Steps:
 class StripMethod(Protocol):
     """(rows_in, columns_in, N) -> (rows, columns, N); the result lives until the next call."""
 
-    def __call__(self, padded: Array, rows: int, columns: int) -> Array: ...
+    def __call__(self, padded: Array, rows: int, columns: int) -> Array:
+        """Correlate one strip."""
 
 
 class Taps:
@@ -123,7 +124,7 @@ class Taps:
         factor: Any,
         out: Array,
     ) -> None:
-        """out = factor · (sum of the views with plus - sum of the others); plus come first."""
+        """Out = factor · (sum of the views with plus - sum of the others); plus come first."""
         y, x, first = places[0]
         if not first:
             factor = -factor
@@ -207,9 +208,12 @@ class Banded:
             longer[padded.shape[0] :] = 0
             padded = longer
         row, step = padded.strides[0], padded.itemsize
+        strides = (row * BLOCK * self.steps.stride[0], row, step)
         for index, (x, matrix) in enumerate(self.bands):
             windows = np.lib.stride_tricks.as_strided(  # (blocks, reach, length)
-                padded[:, x:], (blocks, reach, length), (row * BLOCK * self.steps.stride[0], row, step)
+                padded[:, x:],
+                (blocks, reach, length),
+                (row * BLOCK * self.steps.stride[0], row, step),
             )
             if index == 0:
                 np.matmul(matrix, windows, out=out)
@@ -278,7 +282,8 @@ class Fourier:
 
         on_host = self.scratch.xp is np
         fft: Any = host_fft if on_host else self.scratch.xp.fft
-        size = tuple(host_fft.next_fast_len(s, real=True) for s in padded.shape[:2])
+        height, width = (int(host_fft.next_fast_len(s, real=True)) for s in padded.shape[:2])
+        size = height, width
         if size not in self._spectra:
             # the conjugate turns convolution into correlation
             spectrum = np.conj(host_fft.rfft2(self.kernel, size))[..., None]

@@ -113,7 +113,7 @@ def test_links_stay_and_their_target_is_written(tmp_path):
     link.symlink_to("sub/real.png")
     write_whole(str(link), b"first")  # a link to nowhere yet
     assert target.read_bytes() == b"first"
-    with pytest.raises(OptionError, match="link.png' exists"):
+    with pytest.raises(OptionError, match=r"link.png' exists"):
         write_whole(str(link), b"second")
     write_whole(str(link), b"second", force=True)
     assert link.is_symlink()
@@ -135,7 +135,9 @@ def test_folders_are_refused(tmp_path):
 
 
 def test_missing_folder(tmp_path):
-    with pytest.raises(SystemFailure, match="cannot be written: No such file.*make its folder") as e:
+    with pytest.raises(
+        SystemFailure, match=r"cannot be written: No such file.*make its folder"
+    ) as e:
         write_whole(str(tmp_path / "none" / "x.png"), b"x")
     assert e.value.errno == errno.ENOENT
     assert e.value.exit_code == 3
@@ -165,7 +167,7 @@ def test_devices_are_written_into(tmp_path):
     assert e.value.errno == errno.ENOSPC
     # also through a link, which is not replaced
     (tmp_path / "x.png").symlink_to("/dev/full")
-    with pytest.raises(SystemFailure, match="x.png': cannot be written: No space left on device"):
+    with pytest.raises(SystemFailure, match=r"x.png': cannot be written: No space left on device"):
         write_whole(str(tmp_path / "x.png"), b"x")
     assert os.readlink(tmp_path / "x.png") == "/dev/full"
     assert stat.S_ISCHR(os.stat("/dev/full").st_mode)

@@ -1,6 +1,6 @@
 """A file is old or new, whatever fails or kills while it is written.
 
-The pattern is SQLite's: let the Nth system call fail, for N = 1, 2, 3 … until one run meets no fault.
+The pattern is SQLite's: let the Nth system call fail, for N = 1, 2, 3 … until a run meets no fault.
 First with the calls wrapped in Python, which works everywhere; then with strace, where nothing of
 the program is changed; then with real full disks.
 """
@@ -70,7 +70,9 @@ class Faults:
 
 
 @pytest.mark.parametrize("force", [False, True])
-@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EIO, errno.EDQUOT, errno.EROFS, errno.EMFILE])
+@pytest.mark.parametrize(
+    "number", [errno.ENOSPC, errno.EIO, errno.EDQUOT, errno.EROFS, errno.EMFILE]
+)
 def test_error_at_every_call(tmp_path, monkeypatch, force, number):
     monkeypatch.setattr(atomic, "_CHUNK", 1500)  # three writes
     hits = []
@@ -249,7 +251,9 @@ def trace(path, force, log):
     """System calls of one undisturbed save: all names, and how many came before the temporary."""
     calls = "openat,write,fsync,close,link,linkat,unlink,unlinkat,rename,renameat,renameat2"
     subprocess.run(
-        [*strace("-o", str(log), "-e", f"trace={calls}"), *saving(path, force)], check=True, timeout=30
+        [*strace("-o", str(log), "-e", f"trace={calls}"), *saving(path, force)],
+        check=True,
+        timeout=30,
     )
     names = []
     for line in log.read_text().splitlines():

@@ -59,7 +59,7 @@ def test_names_come_before_the_list_ends():
 def test_what_is_no_list(tmp_path):
     with pytest.raises(OptionError, match="NUL characters between names; add -0"):
         names_of(b"a\0b\0")
-    with pytest.raises(InputError, match="no list of file names.* without a line end"):
+    with pytest.raises(InputError, match=r"no list of file names.* without a line end"):
         names_of(b"x" * 200_000)
     with pytest.raises(InputError, match="without a NUL character; leave out -0"):
         names_of(b"a.png\n" * 20_000, null=True)

@@ -21,7 +21,9 @@ def test_send_writes_at_once(tmp_path):
 @needs_dev_full
 def test_full_disk():
     with open("/dev/full", "wb") as stream:
-        with pytest.raises(SystemFailure, match="standard output: cannot be written: No space") as e:
+        with pytest.raises(
+            SystemFailure, match="standard output: cannot be written: No space"
+        ) as e:
             send(stream, b"abc")
         assert e.value.errno == errno.ENOSPC
         # what could not be written is not tried again when the stream is closed

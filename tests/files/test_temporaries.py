@@ -54,7 +54,7 @@ def test_removal_for_a_dying_process(tmp_path, registry):
     remove_temporaries()
     assert os.listdir(tmp_path) == []
     # a writer that was still at work fails, and its name stays free
-    with pytest.raises(SystemFailure, match="0.png': cannot be written: No such file"):
+    with pytest.raises(SystemFailure, match=r"0.png': cannot be written: No such file"):
         files[0].commit()
     assert os.listdir(tmp_path) == []
     WholeFile(str(tmp_path / "x")).commit()

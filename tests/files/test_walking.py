@@ -20,9 +20,7 @@ def listing(folder, log=None, recursive=True, **options):
     log = WalkLog() if log is None else log
     return [
         (os.path.relpath(path, folder), below)
-        for path, below in walk(
-            str(folder), recursive=recursive, wanted=wanted, log=log, **options
-        )
+        for path, below in walk(str(folder), recursive=recursive, wanted=wanted, log=log, **options)
     ]
 
 
@@ -109,7 +107,14 @@ def test_special_files(tmp_path):
 
 
 def test_odd_names(tmp_path):
-    odd = [b"caf\xe9.png", b"new\nline.png", b"\x1b]0;x.png", b"-v.png", b" .png", b"a" * 251 + b".png"]
+    odd = [
+        b"caf\xe9.png",
+        b"new\nline.png",
+        b"\x1b]0;x.png",
+        b"-v.png",
+        b" .png",
+        b"a" * 251 + b".png",
+    ]
     for name in odd:
         open(os.path.join(os.fsencode(tmp_path), name), "wb").close()
     found = [os.fsencode(name) for name, _ in listing(tmp_path)]

@@ -114,19 +114,17 @@ def test_parameters_by_key_or_by_place(text):
 
 
 def test_places_then_keys():
-    assert parse_kernel("gaussian:1.4,7") == parse_kernel("gaussian:size=7,sigma=1.4,").flip() if (
-        False
-    ) else True
-    assert parse_kernel("gaussian:1.4,7").weights == parse_kernel("gaussian:1.4,size=7").weights
+    assert parse_kernel("gaussian:1.4,7") == parse_kernel("gaussian:1.4,size=7")
+    assert (
+        parse_kernel("gaussian:1.4,7").weights == parse_kernel("gaussian:size=7,sigma=1.4").weights
+    )
     assert parse_kernel("box:size=4").size == (4, 4)
     assert parse_kernel("box:height=1,width=4").size == (1, 4)
     assert parse_kernel("box:width=4").size == (3, 4)
 
 
 # ------------------------------------------------------------------------------------ round trips
-numbers = st.one_of(
-    st.integers(-(2**53), 2**53), st.floats(allow_nan=False, allow_infinity=False)
-)
+numbers = st.one_of(st.integers(-(2**53), 2**53), st.floats(-1e27, 1e27))
 matrices = st.integers(1, 5).flatmap(
     lambda width: st.lists(
         st.lists(numbers, min_size=width, max_size=width).map(tuple), min_size=1, max_size=6
@@ -154,7 +152,9 @@ def test_json_reads_back(weights):
 
 @given(
     st.lists(
-        st.lists(st.fractions(max_denominator=60), min_size=3, max_size=3), min_size=1, max_size=3
+        st.lists(st.fractions(-(10**20), 10**20, max_denominator=60), min_size=3, max_size=3),
+        min_size=1,
+        max_size=3,
     )
 )
 @settings(deadline=None, max_examples=80)
@@ -207,6 +207,8 @@ def test_any_text_gives_a_kernel_or_a_short_message(text):
         ("nan", "is 'nan'; weights must be finite"),
         ("-inf 1", "is '-inf'; weights must be finite"),
         ("1e400", "'1e400' is too large"),
+        ("1 1e31", r"row 1 holds 1e\+31; weights must be finite and at most 1e\+30"),
+        ("1e20 /1e-20", "1e.20 divided by 1e-20 is too large"),
         ("1e300/1e-300", "'1e300/1e-300' is too large"),
         ("1/0", "'1/0' divides by 0"),
         ("1 2 /0", "divides by 0"),
@@ -249,7 +251,10 @@ def test_any_text_gives_a_kernel_or_a_short_message(text):
         ("gaussian:sigma=0", "sigma=0 is out of range; it must be from 0.01 to 1000"),
         ("gaussian:sigma=-1", "sigma=-1 is out of range"),
         ("gaussian:sigma=2000", "sigma=2000 is out of range"),
-        ("gaussian:sigma=200", "sigma=200 needs 1601 pixels a side, more than 1001; take a smaller"),
+        (
+            "gaussian:sigma=200",
+            "sigma=200 needs 1601 pixels a side, more than 1001; take a smaller",
+        ),
         ("gaussian:1,size=2.5", "size=2.5 must be a whole number"),
         ("gaussian:0.01,size=2", "sigma=0.01 is too small for a size of 2"),
         ("box:0", "height=0 is out of range; it must be a whole number from 1 to 1001"),
@@ -422,7 +427,7 @@ def test_npy_cut_at_every_byte(tmp_path):
     for length in range(len(whole)):
         with pytest.raises(OptionError, match=r"damaged|neither text nor|holds no|cannot|not a"):
             parse_kernel(save(tmp_path, "cut.npy", whole[:length]))
-    with pytest.raises(OptionError, match="damaged .npy file: 25 bytes of data, 24 expected"):
+    with pytest.raises(OptionError, match=r"damaged .npy file: 25 bytes of data, 24 expected"):
         parse_kernel(save(tmp_path, "long.npy", whole + b"\0"))
 
 
@@ -480,7 +485,7 @@ def test_files_that_cannot_be_read(tmp_path):
 def test_files_too_large_are_not_read_to_the_end(tmp_path):
     with open(tmp_path / "k.txt", "wb") as file:
         file.truncate(MAX_BYTES + 1)
-    with pytest.raises(OptionError, match="is larger than 16 MiB; is it a kernel?"):
+    with pytest.raises(OptionError, match=r"is larger than 16 MiB; is it a kernel\?"):
         parse_kernel(f"@{tmp_path / 'k.txt'}")
 
 

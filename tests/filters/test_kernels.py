@@ -594,7 +594,7 @@ def test_flip_and_rotate():
         ((), {}, "has no weights"),
         (((),), {}, "has no weights"),
         (((1, 2), (3,)), {}, "row 2 has 1 value, row 1 has 2; all rows need the same number"),
-        (((1, 2), (3, math.nan)), {}, "row 2 holds nan; weights must be finite"),
+        (((1, 2), (3, math.nan)), {}, "row 2 holds nan; weights must be finite and at most"),
         (((1, -math.inf),), {}, "row 1 holds -inf"),
         (((1,),), {"scale": 0}, "the divisor is 0"),
         (((1,),), {"scale": math.inf}, "the divisor is inf"),

@@ -143,7 +143,9 @@ def test_an_empty_list_is_no_failure():
 
 
 def test_usage():
-    with pytest.raises(OptionError, match="no input; name files, folders or -, or use --files-from"):
+    with pytest.raises(
+        OptionError, match="no input; name files, folders or -, or use --files-from"
+    ):
         collect([], suffixes=SUFFIXES)
     with pytest.raises(OptionError, match="an input has an empty name; is a variable of the shell"):
         collect(["a.png", ""], suffixes=SUFFIXES)
@@ -151,7 +153,7 @@ def test_usage():
         collect(["-", "-"], suffixes=SUFFIXES)
     with pytest.raises(OptionError, match="standard input can be read once"):
         listed(b"", paths=["-"])
-    with pytest.raises(InputError, match="'none.txt': the list cannot be read: No such file"):
+    with pytest.raises(InputError, match=r"'none.txt': the list cannot be read: No such file"):
         collect([], suffixes=SUFFIXES, files_from="none.txt")
 
 

@@ -83,7 +83,9 @@ def test_one_file():
     plan, inputs = decide("x.png", ["a.png"])
     assert plan.kind == "file"
     assert plan.path(inputs.items[0], "whatever") == "x.png"
-    with pytest.raises(OptionError, match="'out' is one file for 2 inputs; write 'out/' for a fold"):
+    with pytest.raises(
+        OptionError, match="'out' is one file for 2 inputs; write 'out/' for a fold"
+    ):
         decide("out", ["a.png", "b.png"])
 
 
@@ -113,7 +115,7 @@ def test_trees_of_lists():
 @pytest.mark.parametrize("name", [b"../x.png", b"d/../../x.png", b"/etc/x.png"])
 def test_lists_that_lead_out(name):
     plan, inputs = decide("out", [], listed=name)
-    with pytest.raises(OptionError, match="is not below the folder .* with --root"):
+    with pytest.raises(OptionError, match=r"is not below the folder .* with --root"):
         check(plan, inputs)
 
 
@@ -177,7 +179,7 @@ def test_output_is_input_folder():
 def test_output_that_is_no_folder():
     touch("file", "photos/a.png")
     for output, paths in (("file/", ["a.png"]), ("file", ["photos"])):
-        with pytest.raises(OptionError, match="'file/?' is no folder, and these inputs need one"):
+        with pytest.raises(OptionError, match=r"'file/?' is no folder, and these inputs need one"):
             decide(output, paths)
 
 
@@ -271,19 +273,21 @@ def test_collisions_by_format():
 
 def test_collisions_under_several_spellings():
     plan, inputs = decide("out/", ["a.png", "dir/../a.png"])
-    with pytest.raises(OptionError, match="'dir/../a.png' is named twice; name every input once"):
+    with pytest.raises(OptionError, match=r"'dir/../a.png' is named twice; name every input once"):
         check(plan, inputs)
     plan, inputs = decide("out/", ["a.png", "./b.png", "c.png"])
     plan = dataclasses.replace(plan, kind="beside")
     names = {"a.png": "o/x", "./b.png": "o/./y", "c.png": "o/z/../x"}
-    with pytest.raises(OptionError, match="'a.png' and 'c.png' would both become"):
+    with pytest.raises(OptionError, match=r"'a.png' and 'c.png' would both become"):
         plan.check(inputs, lambda item: (names[item.path],))
 
 
 def test_collisions_within_one_input():
     plan, inputs = decide("x.png", ["a.png"])
     check(plan, inputs, "sobel-x")
-    with pytest.raises(OptionError, match="several results of 'a.png' would be written to 'x.png'"):
+    with pytest.raises(
+        OptionError, match=r"several results of 'a.png' would be written to 'x.png'"
+    ):
         check(plan, inputs, "sobel-x", "sobel-y")
 
 
@@ -292,7 +296,7 @@ def test_case_matters_only_where_it_does(monkeypatch):
     if sys.platform != "darwin":
         check(plan, inputs)
     monkeypatch.setattr("sys.platform", "darwin")
-    with pytest.raises(OptionError, match="would both become|is named twice"):
+    with pytest.raises(OptionError, match=r"would both become|is named twice"):
         check(plan, inputs)
 
 
@@ -314,7 +318,7 @@ def test_inputs_are_never_overwritten():
     # also the input of another item, and through a link to its folder
     os.symlink(".", "out")
     plan, inputs = decide("out/", ["a.png", "b.png"], name="{stem}.png", force=True)
-    with pytest.raises(OptionError, match="'out/a.png' is an input"):
+    with pytest.raises(OptionError, match=r"'out/a.png' is an input"):
         check(plan, inputs)
     plan, inputs = decide(None, ["a.png", "x.png"], name="{stem}{ext}", force=True)
     with pytest.raises(OptionError, match="is an input"):
@@ -346,7 +350,7 @@ def test_existing_files():
 def test_folders_and_devices_in_the_place_of_files():
     os.makedirs("out/a.sobel-x.png")
     plan, inputs = decide("out", ["a.png"], force=True)
-    with pytest.raises(OptionError, match="'out/a.sobel-x.png' is a folder; choose another name"):
+    with pytest.raises(OptionError, match=r"'out/a.sobel-x.png' is a folder; choose another name"):
         check(plan, inputs)
     plan, inputs = decide("/dev/null", ["a.png"])
     assert check(plan, inputs) == frozenset()
@@ -355,7 +359,9 @@ def test_folders_and_devices_in_the_place_of_files():
 
 def test_names_that_are_too_long():
     plan, inputs = decide("out/", ["n" * 250 + ".png"])
-    with pytest.raises(OptionError, match="longer than 255 bytes; choose a shorter one with --name"):
+    with pytest.raises(
+        OptionError, match="longer than 255 bytes; choose a shorter one with --name"
+    ):
         check(plan, inputs)
 
 
@@ -367,7 +373,7 @@ def test_hashes_that_collide(monkeypatch):
     plan, inputs = decide("out/", ["a.png", "b.png"])
     check(plan, inputs, "x", "y")
     plan, inputs = decide("out/", ["a/x.png", "b.png", "b/x.png"])
-    with pytest.raises(OptionError, match="'a/x.png' and 'b/x.png' would both"):
+    with pytest.raises(OptionError, match=r"'a/x.png' and 'b/x.png' would both"):
         # with the third compared to the first that has the hash
         check(plan, inputs)
 
@@ -404,7 +410,7 @@ def test_prepare_fails_at_once():
         plan.prepare(check(plan, inputs))
     touch("file")
     plan, inputs = decide("file/sub/", ["a.png"])
-    with pytest.raises(SystemFailure, match="'file/sub/?': the output folder cannot be used: "):
+    with pytest.raises(SystemFailure, match=r"'file/sub/?': the output folder cannot be used: "):
         plan.prepare(check(plan, inputs))
 
 
@@ -469,9 +475,9 @@ def test_result_files():
     check_result_file("new.csv", Inputs())
     check_result_file("old.csv", inputs, force=True)
     check_result_file("/dev/stdout", inputs)
-    with pytest.raises(OptionError, match="'old.csv' exists; -f"):
+    with pytest.raises(OptionError, match=r"'old.csv' exists; -f"):
         check_result_file("old.csv", inputs)
-    with pytest.raises(OptionError, match="'a.png' is an input and is never overwritten"):
+    with pytest.raises(OptionError, match=r"'a.png' is an input and is never overwritten"):
         check_result_file("a.png", inputs, force=True)
     with pytest.raises(OptionError, match="an output has an empty name"):
         check_result_file("", inputs)

@@ -30,9 +30,7 @@ COLUMNS = ("name", "size", "sum", "separable", "summary")
 @option("-f", "--force", is_flag=True, help="Overwrite an existing file.")
 @table_options("table")
 @common_options
-def command(
-    run: RunOptions, names: tuple[str, ...], png: str | None, form: str
-) -> None:
+def command(run: RunOptions, names: tuple[str, ...], png: str | None, form: str) -> None:
     """List the named kernels, or show one.
 
     Kernels lie on the picture as they are written, without flipping: sobel-x is positive where

@@ -30,7 +30,11 @@ from cnntool.filters.words import POOL_KINDS, RANGES
     default="2",
     help="Window, D across channels; the output's size for adaptive kinds.",
 )
-@option("--stride", type=Numbers("N[,M]", low=1), help="Step down, across.  [default: the window]")
+@option(
+    "--stride",
+    type=Numbers("N|H,W|D,H,W", (1, 2, 3), low=1),
+    help="Steps, in the forms of --size.  [default: the window]",
+)
 @option("--padding", type=Numbers("N[,M]"), default="0", help="Rows, columns added on each side.")
 @option("--dilation", type=Numbers("N[,M]", low=1), default="1", help="Distance of the taps.")
 @option("--ceil", "ceil_mode", is_flag=True, help="Keep windows that run off the far edge.")

@@ -1,0 +1,311 @@
+"""Sheets of small pictures with captions, and matrices as pictures.
+
+Both are drawn with Pillow and the font that it brings, so they look the same on every machine.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from PIL import Image
+
+from cnntool.errors import OptionError, ShapeError
+from cnntool.geometry import pair
+from cnntool.report.lettering import Lettering
+
+Pixels = NDArray[np.uint8]
+Colour = tuple[int, int, int]
+
+BACKGROUND: Colour = (238, 238, 238)
+LARGEST = 200_000_000
+"""Pixels that a sheet may have."""
+
+_CELL = 320  # longer side of a cell that is not asked for: larger pictures shrink to it
+_SMALL = 128  # and smaller ones grow at least to this
+_LANDSCAPE = 1.4  # width of a sheet over its height, where columns are not asked for
+_ROOM = 10  # between a caption's size and the cell's width
+_CHECKS = (8, (255, 255, 255), (204, 204, 204))
+
+
+def grid(
+    pictures: Sequence[NDArray[Any]],
+    *,
+    columns: int | None = None,
+    captions: Sequence[str] | None = None,
+    cell: int | Sequence[int] | None = None,
+    gap: int = 8,
+    background: Colour = BACKGROUND,
+    full_range: float = 255.0,
+) -> Pixels:
+    """All pictures on one sheet, row by row, each with its caption below.
+
+    Pictures keep their proportions: large ones shrink smoothly, small ones grow by whole factors,
+    so that their pixels stay squares. Transparent parts show a checkerboard.
+
+    Args:
+        pictures: One or more, of any sizes: grey, grey with opacity, RGB or RGBA. Samples are
+            0..255, or 0..65535 for uint16; others are cut off there; False and True are black and
+            white; NaN is black.
+        columns: Pictures in a row, >= 1; as many as give a sheet somewhat wider than high if left
+            out.
+        captions: A text for each picture; lines are parted by newlines and shortened to fit.
+        cell: Room for a picture in pixels, one number or (height, width); fitting the largest
+            picture, but its longer side from 128 to 320, if left out.
+        gap: Pixels between cells and around them, >= 0.
+        background: Red, green and blue, 0..255.
+        full_range: The largest sample of pictures of floats.
+
+    Shape:
+        (H, W) or (H, W, C) each, C from 1 to 4 -> (H', W', 3), uint8.
+
+    Raises:
+        OptionError: No pictures, a wrong number of captions, sizes that make no sense.
+        ShapeError: An array that is no picture, or a sheet of more than 200 million pixels.
+
+    Example:
+        >>> grid([np.zeros((40, 30)), np.zeros((20, 30))], cell=(40, 30), gap=5).shape
+        (50, 75, 3)
+    """
+    _check(pictures, captions, columns, gap, background)
+    height, width = _cell_size(pictures, cell)
+    lettering, below = Lettering(_font_size(width), background), 0
+    texts = [lettering.lines(text, width) for text in captions or ()]
+    if captions is not None:
+        below = max(map(len, texts)) * lettering.line + gap // 2
+    step_y, step_x = height + below + gap, width + gap
+    columns = columns or _columns(len(pictures), step_y, step_x)
+    rows = -(-len(pictures) // columns)
+    columns = min(columns, len(pictures))
+    size = columns * step_x + gap, rows * step_y + gap
+    if size[0] * size[1] > LARGEST:
+        raise ShapeError(
+            f"a sheet of {len(pictures)} pictures with cells of {width}×{height} pixels would be "
+            f"{size[0]}×{size[1]}, more than {LARGEST // 10**6} million pixels; "
+            "take fewer pictures or smaller cells"
+        )
+    sheet = Image.new("RGB", size, background)
+    for place, pixels in enumerate(pictures):
+        row, column = divmod(place, columns)
+        left, top = gap + column * step_x, gap + row * step_y
+        picture = _fitted(_image(pixels, full_range), height, width)
+        # in the middle; with a caption at the bottom, next to its text
+        spare = height - picture.height
+        sheet.paste(
+            picture, (left + (width - picture.width) // 2, top + (spare if below else spare // 2))
+        )
+        if texts:
+            lettering.draw(sheet, texts[place], left + width / 2, top + height + gap // 2)
+    return np.asarray(sheet)
+
+
+def matrix_picture(matrix: ArrayLike, *, cell: int | None = None) -> Pixels:
+    """A kernel or another small matrix as coloured squares with their numbers.
+
+    Red is positive, blue negative, white 0; a matrix without negative numbers goes from white over
+    orange to red. Numbers are left out where squares are too small for them.
+
+    Args:
+        matrix: Numbers, not empty; what is not finite is grey.
+        cell: Side of a square in pixels, >= 1; it depends on the matrix if left out.
+
+    Shape:
+        (h, w) -> (H', W', 3), uint8.
+
+    Raises:
+        ShapeError: Not a matrix, or a picture of more than 200 million pixels.
+        OptionError: A side below 1.
+
+    Example:
+        >>> matrix_picture([[-1, 0, 1], [-2, 0, 2]], cell=40).shape
+        (81, 121, 3)
+    """
+    values = np.asarray(matrix, np.float64)
+    if values.ndim != 2 or values.size == 0:
+        raise ShapeError(
+            "a matrix has rows and columns and is not empty, got shape "
+            + "x".join(map(str, values.shape))
+        )
+    texts = [[_number(value) for value in row] for row in values]
+    rows, columns = values.shape
+    side = _square_side(texts, max(rows, columns)) if cell is None else cell
+    if side < 1:
+        raise OptionError(f"the side of a square must be at least 1 pixel, got {side}")
+    line = 1 if side >= 8 else 0
+    if (rows * side + line) * (columns * side + line) > LARGEST:
+        raise ShapeError(
+            f"a matrix of {rows}×{columns} with squares of {side} pixels is too large to draw; "
+            f"the limit is {LARGEST // 10**6} million pixels"
+        )
+    colours = _heat(values)
+    # (rows columns 3) -> (rows·side columns·side 3)
+    drawing = np.repeat(np.repeat(colours, side, axis=0), side, axis=1)
+    if line:
+        drawing = np.pad(drawing, ((0, 1), (0, 1), (0, 0)), constant_values=_LINE)
+        drawing[::side] = drawing[:, ::side] = _LINE
+    size = _fitting_size(texts, side)
+    if size is None:
+        return drawing
+    picture = Image.fromarray(drawing)
+    for colour in {tuple(map(int, c)) for c in colours.reshape(-1, 3)}:
+        lettering = Lettering(size, colour)
+        for r, c in np.argwhere((colours == colour).all(axis=2)):
+            lettering.draw_centred(picture, texts[r][c], (c + 0.5) * side, (r + 0.5) * side)
+    return np.asarray(picture)
+
+
+# --- sheets ---
+
+
+def _check(
+    pictures: Sequence[NDArray[Any]],
+    captions: Sequence[str] | None,
+    columns: int | None,
+    gap: int,
+    background: Colour,
+) -> None:
+    if len(pictures) == 0:
+        raise OptionError("a sheet needs at least one picture, got none")
+    if captions is not None and len(captions) != len(pictures):
+        raise OptionError(
+            f"a sheet needs one caption a picture, got {len(captions)} for {len(pictures)}"
+        )
+    if columns is not None and columns < 1:
+        raise OptionError(f"a sheet needs at least one column, got {columns}")
+    if gap < 0:
+        raise OptionError(f"the gap between pictures must be 0 or more, got {gap}")
+    if len(background) != 3 or not all(0 <= part <= 255 for part in background):
+        raise OptionError(f"a background is red, green, blue from 0 to 255, got {background}")
+    for place, pixels in enumerate(pictures, start=1):
+        channels = pixels.shape[2] if pixels.ndim == 3 else 1
+        if pixels.ndim not in (2, 3) or pixels.size == 0 or channels > 4:
+            raise ShapeError(
+                f"picture {place} has shape {'x'.join(map(str, pixels.shape))}; a sheet takes "
+                "(H, W) or (H, W, C) with up to 4 channels, not empty"
+            )
+
+
+def _cell_size(
+    pictures: Sequence[NDArray[Any]], cell: int | Sequence[int] | None
+) -> tuple[int, int]:
+    """Height and width of the room for a picture."""
+    if cell is not None:
+        height, width = pair(cell, "cell")
+        if min(height, width) < 1:
+            raise OptionError(f"a cell must be at least 1 pixel, got {height},{width}")
+        return height, width
+    height = max(pixels.shape[0] for pixels in pictures)
+    width = max(pixels.shape[1] for pixels in pictures)
+    longest = max(height, width)
+    factor = _CELL / longest if longest > _CELL else max(1, -(-_SMALL // longest))
+    return max(1, round(height * factor)), max(1, round(width * factor))
+
+
+def _columns(count: int, height: int, width: int) -> int:
+    """Columns that make a landscape sheet with few places left empty."""
+
+    def badness(columns: int) -> float:
+        rows = -(-count // columns)
+        shape = math.log(columns * width / (rows * height) / _LANDSCAPE)
+        return abs(shape) + (rows * columns - count) / count
+
+    return min(range(1, count + 1), key=badness)
+
+
+def _font_size(width: int) -> int:
+    return min(14, max(9, width // 10))
+
+
+def _image(pixels: NDArray[Any], full_range: float) -> Image.Image:
+    """8-bit samples in the mode that the number of channels means."""
+    if pixels.ndim == 3 and pixels.shape[2] == 1:
+        pixels = pixels[..., 0]
+    if pixels.dtype != np.uint8:
+        if pixels.dtype == np.bool_:
+            top = 1.0
+        else:
+            top = 65535.0 if pixels.dtype == np.uint16 else full_range
+            top = top if pixels.dtype.kind in "fu" and pixels.dtype.itemsize > 1 else 255.0
+        values = np.nan_to_num(pixels.astype(np.float64), posinf=top, neginf=0.0)
+        pixels = np.rint(np.clip(values / top, 0, 1) * 255).astype(np.uint8)
+    return Image.fromarray(np.ascontiguousarray(pixels))
+
+
+def _fitted(image: Image.Image, height: int, width: int) -> Image.Image:
+    """RGB as large as the cell allows."""
+    scale = min(width / image.width, height / image.height)
+    if scale >= 2:
+        factor = int(scale)
+        image = image.resize(
+            (image.width * factor, image.height * factor), Image.Resampling.NEAREST
+        )
+    elif scale != 1:
+        size = max(1, round(image.width * scale)), max(1, round(image.height * scale))
+        method = Image.Resampling.HAMMING if scale < 1 else Image.Resampling.BICUBIC
+        image = image.resize(size, method)
+    if image.mode not in ("LA", "RGBA"):
+        return image.convert("RGB")
+    ground = _checkerboard(image.width, image.height)
+    ground.paste(image.convert("RGB"), mask=image.getchannel("A"))
+    return ground
+
+
+def _checkerboard(width: int, height: int) -> Image.Image:
+    side, light, dark = _CHECKS
+    rows, columns = np.mgrid[:height, :width] // side
+    odd = (rows + columns) % 2 == 1
+    return Image.fromarray(np.where(odd[..., None], dark, light).astype(np.uint8))
+
+
+# --- matrices ---
+
+_LINE = 190
+_GREY = (200, 200, 200)
+_DIVERGING = ((33, 90, 165), (120, 170, 215), (255, 255, 255), (240, 150, 120), (180, 30, 45))
+_SEQUENTIAL = ((255, 255, 255), (254, 217, 142), (244, 135, 75), (200, 45, 50), (125, 10, 45))
+_LONGEST_SIDE = 1024
+
+
+def _heat(values: NDArray[np.float64]) -> Pixels:
+    """(h, w) -> colours (h, w, 3) by sign and size."""
+    finite = np.isfinite(values)
+    shown = np.where(finite, values, 0.0)
+    largest = np.abs(shown).max()
+    part = shown / largest if largest > 0 else shown
+    stops = _SEQUENTIAL
+    if (shown < 0).any():
+        part, stops = (part + 1) / 2, _DIVERGING
+    places = np.linspace(0, 1, len(stops))
+    channels = [np.interp(part, places, [stop[i] for stop in stops]) for i in range(3)]
+    colours: Pixels = np.rint(np.stack(channels, axis=2)).astype(np.uint8)
+    colours[~finite] = _GREY
+    return colours
+
+
+def _number(value: float) -> str:
+    """Whole numbers as they are, others with three digits."""
+    if math.isfinite(value) and value == int(value) and abs(value) < 1e6:
+        return str(int(value))
+    text = f"{value:.3g}"
+    return text.replace("e-0", "e-").replace("e+0", "e")
+
+
+def _square_side(texts: Sequence[Sequence[str]], longest: int) -> int:
+    """Roomy squares for small matrices, small ones for large matrices."""
+    widest = max(Lettering(18).width(text) for row in texts for text in row)
+    return max(1, min(max(64, int(widest) + 20), _LONGEST_SIDE // longest))
+
+
+def _fitting_size(texts: Sequence[Sequence[str]], side: int) -> int | None:
+    """The largest font in which all numbers fit into their squares; None if none is legible."""
+    for size in range(18, 7, -1):
+        lettering = Lettering(size)
+        room = side - max(4, size // 2)
+        if lettering.line > side - 2:
+            continue
+        if all(lettering.width(text) <= room for row in texts for text in row):
+            return size
+    return None
