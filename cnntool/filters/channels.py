@@ -3,7 +3,9 @@
 Channels are grey pictures of the same depth; RGB comes back bit for bit. The other spaces compute
 in floats and round to whole samples. For all 16.7 million 8-bit colours, there and back, the
 largest difference is 3 levels through HSV, 1 through YCbCr and 26 through L*a*b* (0.7 on average;
-the worst are saturated blues, where one level of a is many of red).
+the worst are saturated blues, where one level of a is many of red). With 16 bits the differences
+are as many of the 257 times finer levels, but up to 229 for the purest blue and red through YCbCr:
+their Cb and Cr are 255.5 on the scale of 8 bits and are cut off.
 """
 
 from __future__ import annotations

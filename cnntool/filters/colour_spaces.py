@@ -169,7 +169,8 @@ def rgb_to_ycbcr(planes: Planes, full: float) -> Planes:
     red, green, blue = planes
     kind = red.dtype.type
     middle = kind(128 * full / 255)
-    bright = red * kind(0.299) + green * kind(0.587) + blue * kind(0.114)
+    # in thousandths, so that ties of half a level are met exactly
+    bright = (red * kind(299) + green * kind(587) + blue * kind(114)) / kind(1000)
     return (
         bright,
         (blue - bright) * kind(0.5 / 0.886) + middle,

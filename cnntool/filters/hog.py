@@ -202,7 +202,7 @@ def _histograms(image: Array, plan: _Plan, sqrt: bool) -> Array:
     width = columns * cw
     # differences of 8-bit samples are so few that float32 finds the bins of all of them
     dtype = np.dtype(np.float32 if image.dtype == np.uint8 else np.float64)
-    coarse = image.dtype in (np.uint8, np.uint16)
+    whole = image.dtype in (np.uint8, np.uint16)
     # where the histogram of each column's cell begins among the histograms of one row of cells
     start = xp.repeat(xp.arange(columns) * bins, cw)
     cells = xp.empty((rows, columns, bins), dtype=np.float64)
@@ -212,7 +212,7 @@ def _histograms(image: Array, plan: _Plan, sqrt: bool) -> Array:
         for first in range(0, rows, step):
             count = min(step, rows - first)
             g_row, g_col = _gradients(image, first * ch, (first + count) * ch, width, dtype)
-            bin_ = _bins(g_row, g_col, bins, plan.signed, coarse)
+            bin_ = _bins(g_row, g_col, bins, plan.signed, whole)
             place = bin_.reshape(count, ch, width) + start
             place += (xp.arange(count) * (columns * bins))[:, None, None]
             g_row *= g_row
@@ -321,14 +321,14 @@ def _angles(g_row: Array, g_col: Array, turn: int) -> Array:
     return xp.where(angle == 180, 0.0, angle) if turn == 180 else angle
 
 
-def _bins(g_row: Array, g_col: Array, bins: int, signed: bool, coarse: bool) -> Array:
+def _bins(g_row: Array, g_col: Array, bins: int, signed: bool, whole: bool) -> Array:
     """The bin of each gradient's angle; an angle on an edge belongs to the bin above it."""
     xp = array_module(g_row)
     turn = 360 if signed else 180
     # edges are rounded to float32 as scikit-image's are
     width = np.float32(turn / bins)
     edges = [float(width * np.float32(i)) for i in range(1, bins)]
-    if coarse and not signed:
+    if whole and not signed:
         place, edges = _slopes(g_row, g_col), [_slope(edge) for edge in edges]
     else:
         place = _angles(g_row, g_col, turn)

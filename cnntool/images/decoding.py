@@ -11,7 +11,6 @@ than the file, Pillow's picture and the array: at most 3.4 bytes a sample of an 
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import functools
 import importlib
 import io
@@ -142,6 +141,8 @@ _QUIET = _quiet_filter()
 @functools.cache
 def _silence_libtiff() -> None:
     """Switch off libtiff's own lines on stderr; what matters comes back as an error."""
+    import ctypes
+
     # the library behind Pillow's extension module; where it is linked statically it stays loud
     with contextlib.suppress(AttributeError, OSError, TypeError):
         library = ctypes.CDLL(importlib.import_module("PIL._imaging").__file__)

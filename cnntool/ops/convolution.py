@@ -1,8 +1,8 @@
 """Convolution of maps as networks mean it: cross-correlation, channels summed, kernels not flipped.
 
 Pictures are the case of one input channel: ``image[None]`` is (1, H, W, channels), and each filter
-is a :class:`~cnntool.ops.correlation.Correlation`. With several input channels a strip of windows is
-copied out (im2col) and one matrix product gives all output channels of the strip; the strip is
+is a :class:`~cnntool.ops.correlation.Correlation`. With several input channels a strip of windows
+is copied out (im2col) and one matrix product gives all output channels of the strip; the strip is
 sized to stay in the cache.
 """
 

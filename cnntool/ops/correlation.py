@@ -181,8 +181,8 @@ class Correlation:
                 separable["long"] = 24 + 0.34 * (62 + reach)
         costs = {**direct, **separable, "fft": 130.0}
         if self.method != "auto":
-            allowed = {"direct": direct, "separable": separable}.get(self.method, {"fft": 0.0})
-            costs = {name: costs[name] for name in allowed}
+            groups = {"direct": tuple(direct), "separable": tuple(separable), "fft": ("fft",)}
+            costs = {name: costs[name] for name in groups[self.method]}
         if integer:  # exactness is what it was chosen for
             costs.pop("fft", None)
         return min(costs, key=lambda name: costs[name])

@@ -211,9 +211,7 @@ class Banded:
         strides = (row * BLOCK * self.steps.stride[0], row, step)
         for index, (x, matrix) in enumerate(self.bands):
             windows = np.lib.stride_tricks.as_strided(  # (blocks, reach, length)
-                padded[:, x:],
-                (blocks, reach, length),
-                (row * BLOCK * self.steps.stride[0], row, step),
+                padded[:, x:], (blocks, reach, length), strides
             )
             if index == 0:
                 np.matmul(matrix, windows, out=out)

@@ -27,8 +27,7 @@ LARGEST = 200_000_000
 _CELL = 320  # longer side of a cell that is not asked for: larger pictures shrink to it
 _SMALL = 128  # and smaller ones grow at least to this
 _LANDSCAPE = 1.4  # width of a sheet over its height, where columns are not asked for
-_ROOM = 10  # between a caption's size and the cell's width
-_CHECKS = (8, (255, 255, 255), (204, 204, 204))
+_CHECKS = (8, (255, 255, 255), (204, 204, 204))  # side of the squares, their two colours
 
 
 def grid(
@@ -129,12 +128,11 @@ def matrix_picture(matrix: ArrayLike, *, cell: int | None = None) -> Pixels:
             "a matrix has rows and columns and is not empty, got shape "
             + "x".join(map(str, values.shape))
         )
-    texts = [[_number(value) for value in row] for row in values]
     rows, columns = values.shape
-    side = _square_side(texts, max(rows, columns)) if cell is None else cell
+    side = _square_side(values) if cell is None else cell
     if side < 1:
         raise OptionError(f"the side of a square must be at least 1 pixel, got {side}")
-    line = 1 if side >= 8 else 0
+    line = 1 if side >= _LINED else 0
     if (rows * side + line) * (columns * side + line) > LARGEST:
         raise ShapeError(
             f"a matrix of {rows}×{columns} with squares of {side} pixels is too large to draw; "
@@ -146,14 +144,13 @@ def matrix_picture(matrix: ArrayLike, *, cell: int | None = None) -> Pixels:
     if line:
         drawing = np.pad(drawing, ((0, 1), (0, 1), (0, 0)), constant_values=_LINE)
         drawing[::side] = drawing[:, ::side] = _LINE
-    size = _fitting_size(texts, side)
+    size = _fitting_size(values, side)
     if size is None:
         return drawing
     picture = Image.fromarray(drawing)
-    for colour in {tuple(map(int, c)) for c in colours.reshape(-1, 3)}:
-        lettering = Lettering(size, colour)
-        for r, c in np.argwhere((colours == colour).all(axis=2)):
-            lettering.draw_centred(picture, texts[r][c], (c + 0.5) * side, (r + 0.5) * side)
+    for (r, c), value in np.ndenumerate(values):
+        lettering = Lettering(size, tuple(map(int, colours[r, c])))
+        lettering.draw_centred(picture, _number(value), (c + 0.5) * side, (r + 0.5) * side)
     return np.asarray(picture)
 
 
@@ -223,14 +220,14 @@ def _image(pixels: NDArray[Any], full_range: float) -> Image.Image:
     """8-bit samples in the mode that the number of channels means."""
     if pixels.ndim == 3 and pixels.shape[2] == 1:
         pixels = pixels[..., 0]
-    if pixels.dtype != np.uint8:
-        if pixels.dtype == np.bool_:
-            top = 1.0
-        else:
-            top = 65535.0 if pixels.dtype == np.uint16 else full_range
-            top = top if pixels.dtype.kind in "fu" and pixels.dtype.itemsize > 1 else 255.0
-        values = np.nan_to_num(pixels.astype(np.float64), posinf=top, neginf=0.0)
-        pixels = np.rint(np.clip(values / top, 0, 1) * 255).astype(np.uint8)
+    if pixels.dtype == np.bool_:
+        pixels = pixels.astype(np.uint8) * np.uint8(255)
+    elif pixels.dtype != np.uint8:
+        top = full_range if pixels.dtype.kind == "f" else 255.0
+        if pixels.dtype == np.uint16:
+            top = 65535.0
+        values = np.clip(pixels, 0, top).astype(np.float32) * np.float32(255 / top)
+        pixels = np.rint(np.nan_to_num(values)).astype(np.uint8)
     return Image.fromarray(np.ascontiguousarray(pixels))
 
 
@@ -266,7 +263,10 @@ _LINE = 190
 _GREY = (200, 200, 200)
 _DIVERGING = ((33, 90, 165), (120, 170, 215), (255, 255, 255), (240, 150, 120), (180, 30, 45))
 _SEQUENTIAL = ((255, 255, 255), (254, 217, 142), (244, 135, 75), (200, 45, 50), (125, 10, 45))
-_LONGEST_SIDE = 1024
+_LONGEST_SIDE = 1024  # of a picture whose squares' side is not asked for
+_LINED = 16  # side from which squares have lines between them
+_LEGIBLE = 8  # the smallest font
+_LARGEST_FONT = 24
 
 
 def _heat(values: NDArray[np.float64]) -> Pixels:
@@ -293,19 +293,28 @@ def _number(value: float) -> str:
     return text.replace("e-0", "e-").replace("e+0", "e")
 
 
-def _square_side(texts: Sequence[Sequence[str]], longest: int) -> int:
+def _widest(values: NDArray[np.float64]) -> str:
+    lettering = Lettering(_LARGEST_FONT)
+    return max(map(_number, values.ravel()), key=lettering.width)
+
+
+def _square_side(values: NDArray[np.float64]) -> int:
     """Roomy squares for small matrices, small ones for large matrices."""
-    widest = max(Lettering(18).width(text) for row in texts for text in row)
-    return max(1, min(max(64, int(widest) + 20), _LONGEST_SIDE // longest))
+    longest = int(max(values.shape))
+    limit = max(1, _LONGEST_SIDE // longest)
+    if limit < _LINED:
+        return limit
+    comfortable = Lettering(18).width(_widest(values)) + 20
+    return min(limit, max(64, min(96, 320 // longest), int(comfortable)))
 
 
-def _fitting_size(texts: Sequence[Sequence[str]], side: int) -> int | None:
+def _fitting_size(values: NDArray[np.float64], side: int) -> int | None:
     """The largest font in which all numbers fit into their squares; None if none is legible."""
-    for size in range(18, 7, -1):
+    if side < _LINED:
+        return None
+    widest = _widest(values)
+    for size in range(min(_LARGEST_FONT, side // 4 + 2), _LEGIBLE - 1, -1):
         lettering = Lettering(size)
-        room = side - max(4, size // 2)
-        if lettering.line > side - 2:
-            continue
-        if all(lettering.width(text) <= room for row in texts for text in row):
+        if lettering.width(widest) <= side - max(4, size // 2) and lettering.line <= side - 2:
             return size
     return None

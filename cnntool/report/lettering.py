@@ -15,6 +15,16 @@ from cnntool.errors import MissingPackage
 
 DOTS = "…"
 
+_LIKE = {
+    "\N{MINUS SIGN}": "-",
+    "\N{EN DASH}": "-",
+    "\N{EM DASH}": "-",
+    "\N{HYPHEN}": "-",
+    "\N{MULTIPLICATION SIGN}": "x",
+    "\N{DEGREE SIGN}": " deg",
+    "\N{LATIN SMALL LETTER SHARP S}": "ss",
+}
+
 
 class Lettering:
     """A font size, and a colour that is legible on a background.
@@ -93,7 +103,7 @@ def drawable(text: str) -> str:
         >>> drawable("Café 漢 −1")
         'Cafe ? -1'
     """
-    return "".join(map(_drawable, text))
+    return "".join(map(_drawable, unicodedata.normalize("NFC", text)))
 
 
 @functools.lru_cache(maxsize=4096)
@@ -102,8 +112,8 @@ def _drawable(character: str) -> str:
         return character
     if character.isspace():
         return " "
-    if character in "\N{MINUS SIGN}\N{EN DASH}\N{EM DASH}\N{HYPHEN}":
-        return "-"
+    if character in _LIKE:
+        return _LIKE[character]
     plain = unicodedata.normalize("NFKD", character)
     if plain.isprintable() and _has_glyphs(character):
         return character

@@ -29,7 +29,7 @@ from cnntool.filters.kernels import ALIASES, GROUPS, KERNELS
 L = [[0, 1, 0], [-1, 2, -1], [0, 1, 0]]
 
 
-# ---------------------------------------------------------------------------- what can be written
+# ------------------------------------------------------------------------------ what can be written
 @pytest.mark.parametrize(
     "text",
     [
@@ -123,7 +123,7 @@ def test_places_then_keys():
     assert parse_kernel("box:width=4").size == (3, 4)
 
 
-# ------------------------------------------------------------------------------------ round trips
+# -------------------------------------------------------------------------------------- round trips
 numbers = st.one_of(st.integers(-(2**53), 2**53), st.floats(-1e27, 1e27))
 matrices = st.integers(1, 5).flatmap(
     lambda width: st.lists(
@@ -184,7 +184,7 @@ def test_any_text_gives_a_kernel_or_a_short_message(text):
         assert str(error).isprintable()
 
 
-# --------------------------------------------------------------------------------- what is refused
+# ---------------------------------------------------------------------------------- what is refused
 @pytest.mark.parametrize(
     ("text", "match"),
     [

@@ -323,7 +323,7 @@ def test_families_that_agree_with_fixed_kernels():
     )
 
 
-# ------------------------------------------------------------------------------------ families
+# ----------------------------------------------------------------------------------------- families
 @pytest.mark.parametrize("sigma", [0.3, 0.8, 1, 1.4, 2.6, 8])
 def test_gaussian_is_the_one_of_scipy(sigma):
     kernel = parse_kernel(f"gaussian:sigma={sigma}")
@@ -471,7 +471,7 @@ def test_forms():
     assert FAMILIES["motion-h"].form == "motion-h[:size=S]"
 
 
-# ---------------------------------------------------------------------------------- the value
+# ---------------------------------------------------------------------------------------- the value
 @pytest.mark.parametrize("kernel", [*EVERY, *EXAMPLES])
 def test_factors_give_the_matrix_again(kernel):
     array = kernel.array()

@@ -150,7 +150,7 @@ def test_auto_depends_on_the_kernel():
         assert report.asked == "auto"
 
 
-# ------------------------------------------------------------------------------ what is not finite
+# ------------------------------------------------------------------------------- what is not finite
 @pytest.mark.parametrize("kind", FLOATS)
 @pytest.mark.parametrize(
     ("mode", "samples"),
@@ -165,9 +165,7 @@ def test_nan_is_0_and_infinity_the_end(kind, mode, samples):
     pixels, report = to_integer(values, np.uint8, mode)
     assert pixels.tolist() == samples
     assert (report.invalid, report.negative) == (1, 2)
-    assert "20 % of values were NaN; written as 0" in report.note().replace(
-        "; 20 %", "; 20 % of values"
-    )
+    assert report.note().endswith("were NaN; written as 0")
     assert math.isnan(values[0])
 
 
@@ -190,7 +188,7 @@ def test_rescale_of_one_value_is_black():
         assert not to_integer(values, np.uint8, "rescale")[0].any()
 
 
-# --------------------------------------------------------------------------------- strip by strip
+# ----------------------------------------------------------------------------------- strip by strip
 @pytest.mark.parametrize("mode", ["clip", "abs", "offset", "rescale"])
 @pytest.mark.parametrize("overwrite", [False, True])
 def test_strips_give_the_whole(rng, mode, overwrite):
@@ -248,7 +246,7 @@ def test_output_that_is_a_view(rng):
     assert (out[..., 0] == 9).all() and (out[..., 2] == 9).all()
 
 
-# ------------------------------------------------------------------------------------- the device
+# --------------------------------------------------------------------------------------- the device
 @pytest.mark.parametrize("mode", ["clip", "abs", "offset", "rescale"])
 @pytest.mark.parametrize("kind", [np.float32, np.int16, np.int32, np.uint8])
 def test_same_on_every_library(xp, rng, mode, kind):

@@ -53,8 +53,10 @@ def cases(draw):
     shape = draw(st.tuples(st.integers(1, 14), st.integers(1, 14), st.integers(1, 3)))
     dtype = draw(st.sampled_from([np.uint8, np.uint16, np.float32, np.float64]))
     whole, rank_one = draw(st.booleans()), draw(st.booleans())
+
     def weights(*size):
         return rng.integers(-3, 4, size).astype(float) if whole else rng.standard_normal(size)
+
     kernel = np.outer(weights(kh), weights(kw)) if rank_one else weights(kh, kw)
     x = (rng.random(shape) * 255).astype(dtype)
     border = draw(st.sampled_from(NUMPY_BORDERS))
@@ -74,9 +76,9 @@ def test_all_methods_against_slices(case, method, threads):
         c = Correlation(kernel, x.shape, x.dtype, frame=frame, steps=steps, method=method)
     except ShapeError:
         p = padded(x, frame).shape
-        assert any(
-            p[a] < (kernel.shape[a] - 1) * steps.dilation[a] + 1 for a in (0, 1)
-        ), "refused although the kernel fits"
+        assert any(p[a] < (kernel.shape[a] - 1) * steps.dilation[a] + 1 for a in (0, 1)), (
+            "refused although the kernel fits"
+        )
         return
     except OptionError:
         assert method == "separable"
@@ -135,6 +137,7 @@ def test_max_border_is_the_largest_value_of_each_map():
 
 def test_choice_at_its_borders():
     """The choice is by cost; these are the kernels that people use."""
+
     def choice(kernel, dtype=np.uint8, **options):
         return Correlation(kernel, (2160, 3840, 3), dtype, **options).choice
 
