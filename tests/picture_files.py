@@ -33,7 +33,9 @@ def chunks(data: bytes) -> list[tuple[bytes, bytes]]:
     position = 8
     while position < len(data):
         (length,) = struct.unpack_from(">I", data, position)
-        found.append((data[position + 4 : position + 8], data[position + 8 : position + 8 + length]))
+        found.append(
+            (data[position + 4 : position + 8], data[position + 8 : position + 8 + length])
+        )
         position += 12 + length
     return found
 
@@ -129,7 +131,9 @@ def squeezed(pixels: np.ndarray) -> np.ndarray:
 
 def exif(orientation: int, order: str = ">", kind: int = 3, count: int = 1) -> bytes:
     """An EXIF block with a name before and a number after the orientation."""
-    value = struct.pack(order + ("HH" if kind == 3 else "I"), *([orientation, 0][: 2 if kind == 3 else 1]))
+    value = struct.pack(
+        order + ("HH" if kind == 3 else "I"), *([orientation, 0][: 2 if kind == 3 else 1])
+    )
     entries = [
         struct.pack(order + "HHI", 0x010F, 2, 3) + b"me\0\0",
         struct.pack(order + "HHI", 0x0112, kind, count) + value,

@@ -38,6 +38,13 @@ class Pair:
         matrices: The kernels x and y.
         diagonal: The kernels look along the diagonals, to the upper left and the upper right, as
             those of Roberts.
+
+    Example:
+        >>> sobel = Pair([np.zeros((3, 3)), np.zeros((3, 3))])
+        >>> maps = np.array([[[3.0]], [[-2.0]]]), np.array([[[4.0]], [[0.0]]])
+        >>> size, angle = sobel.polar(maps, Scratch(np, np.float64))
+        >>> size.ravel().tolist(), angle.ravel().round(1).tolist()
+        ([5.0, 2.0], [53.1, 180.0])
     """
 
     def __init__(self, matrices: Sequence[Any], diagonal: bool = False) -> None:
@@ -90,6 +97,12 @@ class Compass:
 
     Args:
         name: ``kirsch``, whose ring is 5 5 5 -3 -3 -3 -3 -3, or ``robinson``: 1 2 1 0 -1 -2 -1 0.
+
+    Example:
+        >>> ring = [np.full((1, 1, 1), value) for value in (0, 0, 0, 0, 0, 0, 7, 7)]
+        >>> size, angle = Compass("kirsch").polar(ring, Scratch(np, np.float32))
+        >>> size.item(), angle.item()  # 5·7 + 5·7, bright at the top and the upper right
+        (70.0, 270.0)
     """
 
     # (row, column) of the neighbours in a 3×3 matrix, clockwise from east
@@ -182,6 +195,11 @@ def colours(size: Array, angle: Array, full: float, work: Scratch) -> Array:
 
     Shape:
         (rows, columns, 1) twice -> (rows, columns, 3).
+
+    Example:
+        >>> size, angle = np.full((1, 1, 1), 200.0), np.full((1, 1, 1), 120.0)
+        >>> colours(size, angle, 255, Scratch(np, np.float64)).ravel().tolist()
+        [0.0, 200.0, 0.0]
     """
     xp, kind = work.xp, work.dtype.type
     value = xp.clip(size, kind(0), kind(full), out=size)

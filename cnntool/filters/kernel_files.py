@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 import os
 import re
-from pathlib import PurePath
 
 from cnntool.errors import OptionError
 from cnntool.filters.kernel import Kernel
@@ -90,7 +89,7 @@ def stem(path: str) -> str:
         >>> stem("my/edge kernel.v2.txt"), stem("/dev/fd/.txt"), stem("a:b.csv")
         ('edge kernel.v2', 'txt', 'a-b')
     """
-    return safe_word(PurePath(path).stem.lstrip("."))
+    return safe_word(os.path.splitext(os.path.basename(path))[0].lstrip("."))
 
 
 def safe_word(text: str) -> str:

@@ -2,18 +2,23 @@
 
 A Gaussian level is the one above it blurred (1 4 6 4 1, over 16, both ways) and halved; a Laplacian
 level is what a Gaussian level holds more than the next one enlarged again. The last Laplacian level
-is the last Gaussian one, so adding up from there gives the picture back.
+is the last Gaussian one, so adding up from there gives the picture back. Both steps work in strips
+of rows, so that no more than the levels themselves is ever in memory.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 
 from cnntool.backend import Array, array_module
 from cnntool.errors import OptionError, ShapeError
 from cnntool.ops.padding import pad
+
+STRIP_BYTES = 1 << 19
+"""Floats of a strip of rows on a CPU; a few arrays of this size are in use at a time."""
 
 
 def max_levels(height: int, width: int) -> int:
@@ -37,8 +42,17 @@ def reduce(image: Array) -> Array:
         (3, 2)
     """
     _check(image)
-    maps = _as_maps(image)
-    return _as_picture(_halve(_halve(maps, 1), 2), image.ndim)
+    xp = array_module(image)
+    h, w = image.shape[:2]
+    half = xp.empty((-(-h // 2), -(-w // 2), *image.shape[2:]), dtype=_float_type(image))
+    for strip in _strips(half):
+        # rows 2i - 2 to 2i + 2 of the picture make row i
+        first, last = 2 * strip.start - 2, 2 * strip.stop + 1
+        rows = _as_maps(image[max(first, 0) : last])
+        rows = pad(rows, (max(-first, 0), 0, max(last - h, 0), 0), "reflect")
+        columns = pad(_halve(rows, 1), (0, 2, 0, 2), "reflect")
+        _as_maps(half[strip])[...] = _halve(columns, 2)
+    return half
 
 
 def expand(image: Array, shape: Sequence[int]) -> Array:
@@ -65,7 +79,11 @@ def expand(image: Array, shape: Sequence[int]) -> Array:
             f"a picture of {image.shape[0]} x {image.shape[1]} cannot become {h} x {w}; "
             f"a picture of {-(-h // 2)} x {-(-w // 2)} could"
         )
-    return _as_picture(_double(_double(_as_maps(image), 1, h), 2, w), image.ndim)
+    xp = array_module(image)
+    large = xp.empty((h, w, *image.shape[2:]), dtype=_float_type(image))
+    for strip, rows in _expanded(image, large):
+        large[strip] = rows
+    return large
 
 
 def gaussian_pyramid(image: Array, levels: int = 4) -> list[Array]:
@@ -128,7 +146,8 @@ def laplacian_pyramid(image: Array, levels: int = 4) -> list[Array]:
     """
     pyramid = gaussian_pyramid(image, levels)
     for level, smaller in enumerate(pyramid[1:]):
-        pyramid[level] = pyramid[level] - expand(smaller, pyramid[level].shape)
+        for strip, rows in _expanded(smaller, pyramid[level]):
+            pyramid[level][strip] -= rows
     return pyramid
 
 
@@ -168,80 +187,119 @@ def collapse(levels: Sequence[Array]) -> Array:
             )
     xp = array_module(levels[0])
     image = _as_float(levels[-1])
-    size = xp.abs(image).max()
+    size = xp.maximum(image.max(), -image.min())
     for level in reversed(levels[:-1]):
-        image = level + expand(image, level.shape)
-        size = xp.maximum(size, xp.abs(level).max())
+        size = xp.maximum(size, xp.maximum(level.max(), -level.min()))
+        smaller, image = image, _as_float(level)
+        for strip, rows in _expanded(smaller, image):
+            image[strip] += rows
     # every level rounds its sum and the enlargement: a few halves of a unit in the last place
     error = size * (4 * len(levels) * float(np.finfo(image.dtype).eps))
-    whole = xp.rint(image)
-    return xp.where(xp.abs(image - whole) <= error, whole, image)
+    for strip in _strips(image):
+        part = image[strip]
+        whole = xp.rint(part)
+        image[strip] = xp.where(xp.abs(part - whole) <= error, whole, part)
+    return image
+
+
+def _strips(image: Array) -> list[slice]:
+    """Strips of an even number of rows that fit the cache; all rows on a GPU."""
+    h = image.shape[0]
+    if array_module(image) is not np:
+        return [slice(0, h)]
+    step = max(4, STRIP_BYTES * h // image.nbytes // 2 * 2)
+    return [slice(first, min(first + step, h)) for first in range(0, h, step)]
+
+
+def _expanded(image: Array, like: Array) -> Iterator[tuple[slice, Array]]:
+    """The enlarged picture strip by strip, in the size of ``like``.
+
+    The border reflects the row of pixels and zeros: in front it skips the first pixel; behind it
+    skips the last one where the size is odd, else the last one repeats.
+    """
+    xp = array_module(image)
+    (h, w), n = like.shape[:2], image.shape[0]
+    for strip in _strips(like):
+        # pixel i and its neighbours make rows 2i and 2i + 1
+        first, last = strip.start // 2 - 1, -(-strip.stop // 2) + 1
+        rows = [_as_maps(image[max(first, 0) : last])]
+        if first < 0:
+            rows.insert(0, _as_maps(image[min(1, n - 1)][None]))
+        if last > n:
+            rows.append(_as_maps(image[max(n - 1 - h % 2, 0)][None]))
+        tall = _double(xp.concatenate(rows, axis=1), 1, strip.stop - strip.start)
+        wide = pad(tall, (0, 0, 0, 1), "reflect")
+        wide = pad(wide, (0, 1, 0, 0), "reflect" if w % 2 else "edge")
+        yield strip, _double(wide, 2, w).reshape(strip.stop - strip.start, *like.shape[1:])
+
+
+def _taps(x: Array, number: int, start: int, count: int, step: int) -> Array:
+    """``count`` places of one axis of (1, H, W, C), ``step`` apart."""
+    cut = slice(start, start + step * (count - 1) + 1 if count else start, step)
+    return x[:, cut] if number == 1 else x[:, :, cut]
+
+
+def _channels(x: Array, number: int) -> list[slice]:
+    """All channels at once, or singly along the columns on a CPU: short inner loops are slow."""
+    if number == 1 or x.shape[3] > 7 or array_module(x) is not np:
+        return [slice(None)]
+    return [slice(i, i + 1) for i in range(x.shape[3])]
 
 
 def _halve(x: Array, number: int) -> Array:
-    """Blur one axis of (1, H, W, C) with 1 4 6 4 1 over 16, and keep every second place."""
-    size = x.shape[number]
-    out = -(-size // 2)
-    padding = (2, 0, 2, 0) if number == 1 else (0, 2, 0, 2)
-    wide = pad(x, padding, "reflect")
-
-    def taps(offset: int) -> Array:
-        cut = slice(offset, offset + 2 * out - 1, 2)
-        return wide[:, cut] if number == 1 else wide[:, :, cut]
-
-    blurred = taps(1) + taps(3)
-    blurred *= 4
-    blurred += taps(0)
-    blurred += taps(4)
-    blurred += 6 * taps(2)
-    blurred *= 1 / 16
-    return blurred
-
-
-def _double(x: Array, number: int, size: int) -> Array:
-    """Enlarge one axis of (1, H, W, C) to ``size``: 1 6 1 over 8 between 4 4 over 8.
-
-    Those are the taps of 1 4 6 4 1 that do not fall on the zeros put between, times two. The
-    border reflects the enlarged row: in front it skips the first pixel; behind too where ``size``
-    is odd, else it repeats the last.
-    """
+    """Blur one axis with 1 4 6 4 1 over 16 and keep every second place; x reaches 2 beyond."""
     xp = array_module(x)
-    even, odd = -(-size // 2), size // 2
-    front = (1, 0, 0, 0) if number == 1 else (0, 0, 0, 1)
-    back = (0, 0, 1, 0) if number == 1 else (0, 1, 0, 0)
-    wide = pad(pad(x, front, "reflect"), back, "reflect" if size % 2 else "edge")
     shape = list(x.shape)
-    shape[number] = size
+    out = shape[number] = (x.shape[number] - 3) // 2
     y = xp.empty(shape, dtype=x.dtype)
-    head = (slice(None),) * number
-
-    def taps(offset: int, count: int) -> Array:
-        return wide[(*head, slice(offset, offset + count))]
-
-    evens = y[(*head, slice(0, None, 2))]
-    xp.multiply(taps(1, even), 6, out=evens)
-    evens += taps(0, even)
-    evens += taps(2, even)
-    evens *= 1 / 8
-    odds = y[(*head, slice(1, None, 2))]
-    xp.add(taps(1, odd), taps(2, odd), out=odds)
-    odds *= 0.5
+    for channel in _channels(x, number):
+        part, half = x[..., channel], y[..., channel]
+        xp.add(_taps(part, number, 1, out, 2), _taps(part, number, 3, out, 2), out=half)
+        half *= 4
+        half += _taps(part, number, 0, out, 2)
+        half += _taps(part, number, 4, out, 2)
+        half += 6 * _taps(part, number, 2, out, 2)
+        half *= 1 / 16
     return y
 
 
+def _double(x: Array, number: int, size: int) -> Array:
+    """Enlarge one axis to ``size`` by 1 6 1 over 8 and, between, 4 4 over 8; x reaches 1 beyond.
+
+    Those are the taps of 1 4 6 4 1 that do not fall on the zeros put between, times two.
+    """
+    xp = array_module(x)
+    even, odd = -(-size // 2), size // 2
+    shape = list(x.shape)
+    shape[number] = size
+    y = xp.empty(shape, dtype=x.dtype)
+    for channel in _channels(x, number):
+        part, double = x[..., channel], y[..., channel]
+        evens = _taps(double, number, 0, even, 2)
+        xp.multiply(_taps(part, number, 1, even, 1), 6, out=evens)
+        evens += _taps(part, number, 0, even, 1)
+        evens += _taps(part, number, 2, even, 1)
+        evens *= 1 / 8
+        odds = _taps(double, number, 1, odd, 2)
+        xp.add(_taps(part, number, 1, odd, 1), _taps(part, number, 2, odd, 1), out=odds)
+        odds *= 0.5
+    return y
+
+
+def _float_type(image: Array) -> Any:
+    """float64 stays, smaller types become float32."""
+    return np.result_type(image.dtype, np.float32)
+
+
 def _as_float(image: Array) -> Array:
-    """A float copy: float64 stays, smaller types become float32."""
-    return image.astype(np.result_type(image.dtype, np.float32))
+    """A copy in floats."""
+    return image.astype(_float_type(image))
 
 
 def _as_maps(image: Array) -> Array:
-    """(H, W[, C]) -> (1, H, W, C), in floats."""
-    x = image.astype(np.result_type(image.dtype, np.float32), copy=False)
+    """(H, W[, C]) -> (1, H, W, C), in floats; a view if it holds floats."""
+    x = image.astype(_float_type(image), copy=False)
     return x[None, :, :, None] if x.ndim == 2 else x[None]
-
-
-def _as_picture(x: Array, ndim: int) -> Array:
-    return x[0] if ndim == 3 else x[0, :, :, 0]
 
 
 def _check(image: Array) -> None:

@@ -155,7 +155,7 @@ def describe(data: bytes) -> str:
         >>> describe(b"%PDF-1.7 ...")
         'a PDF file'
     """
-    if b"PNG" in data[:8]:
+    if b"PNG" in data[:8] or b"IHDR" in data[8:20]:
         return "a PNG with a damaged signature (was it transferred as text?)"
     for offset, magic, what in _FOREIGN:
         if data[offset : offset + len(magic)].lower() == magic.lower():

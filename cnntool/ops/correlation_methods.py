@@ -21,6 +21,7 @@ beats shifted copies: a general 7x7 kernel on 3840x2160 RGB takes 66 ms instead 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -47,7 +48,7 @@ class Scratch:
 
     def __call__(self, name: str, shape: tuple[int, ...]) -> Array:
         """An uninitialised array of ``shape``: the same memory for the same name."""
-        count = int(np.prod(shape))
+        count = math.prod(shape)
         flat = self._arrays.get(name)
         if flat is None or flat.size < count:
             flat = self._arrays[name] = self.xp.empty(count, dtype=self.dtype)

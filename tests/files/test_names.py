@@ -23,7 +23,10 @@ common_names = st.text(
     ),
     min_size=1,
     max_size=30,
-).filter(lambda name: name not in (".", ".."))
+).filter(
+    # ls begins names with both an apostrophe and an escape with two needless quotes
+    lambda name: name not in (".", "..") and ("'" not in name or name.isprintable())
+)
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """Canny's lines against scikit-image, pixel for pixel."""
 
+import importlib
 import warnings
 
 import numpy as np
@@ -10,8 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cnntool.errors import OptionError, ShapeError
-from cnntool.filters import canny as module
 from cnntool.filters.canny import canny
+
+module = importlib.import_module("cnntool.filters.canny")
 
 FULL = {"uint8": 255, "uint16": 65535, "float32": 255, "float64": 255}
 

@@ -95,6 +95,7 @@ def test_first_bytes(start, name):
         (b"<!doctype html>", "web page"),
         (b"PK\x03\x04", "ZIP"),
         (b"\x89PNG\n\x1a\n", "damaged signature"),
+        (b"\x89png\r\n\x1a\n\0\0\0\x0dIHDR", "damaged signature"),
         (b"BM....", "damaged BMP"),
         (b"hello", "unknown content"),
     ],

@@ -54,13 +54,13 @@ from cnntool.filters.words import BORDERS, RANGES
 @option("--sigma", type=click.FloatRange(0), default=1.0, help="Smoothing of canny, in pixels.")
 @option(
     "--low",
-    type=click.FloatRange(0, 1),
+    type=click.FloatRange(0),
     default=0.1,
     help="Lower threshold of canny, share of the full range.",
 )
 @option(
     "--high",
-    type=click.FloatRange(0, 1),
+    type=click.FloatRange(0),
     default=0.2,
     help="Upper threshold of canny, share of the full range.",
 )

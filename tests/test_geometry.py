@@ -1,0 +1,122 @@
+"""Window arithmetic against windows that are counted one by one."""
+
+import pytest
+import reference
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from cnntool.errors import OptionError, ShapeError
+from cnntool.geometry import (
+    conv_output_size,
+    extent,
+    four_sides,
+    full_padding,
+    pair,
+    pool_output_size,
+    same_padding,
+)
+
+small = st.integers(1, 6)
+
+
+@settings(deadline=None, max_examples=400)
+@given(st.integers(1, 20), small, small, st.integers(0, 4), st.integers(0, 4), small)
+def test_convolution_counts_the_windows_that_fit(size, kernel, stride, before, after, dilation):
+    reach = dilation * (kernel - 1) + 1
+    starts = range(-before, size + after - reach + 1, stride)
+    if len(starts) == 0:
+        with pytest.raises(ShapeError, match=f"a window of {reach} does not fit an input of"):
+            conv_output_size(size, kernel, stride, before, after, dilation)
+    else:
+        found = conv_output_size(size, kernel, stride, before, after, dilation)
+        assert found == len(starts)
+
+
+@settings(deadline=None, max_examples=600)
+@given(st.integers(1, 20), small, small, st.integers(0, 4), small, st.booleans())
+def test_pooling_counts_the_windows_of_torch(size, kernel, stride, padding, dilation, ceil_mode):
+    padding = min(padding, extent(kernel, dilation) // 2)
+    starts = reference.window_starts(size, kernel, stride, padding, dilation, ceil_mode)
+    if starts:
+        found = pool_output_size(size, kernel, stride, padding, dilation, ceil_mode)
+        assert found == len(starts)
+    else:
+        with pytest.raises(ShapeError, match="does not fit an input of"):
+            pool_output_size(size, kernel, stride, padding, dilation, ceil_mode)
+
+
+def torch_documentation(size, kernel, stride, padding, dilation, ceil_mode):
+    """The formula that torch documents, with its rule for windows in the right padding."""
+    room = size + 2 * padding - dilation * (kernel - 1) - 1
+    out = room // stride + 1
+    if ceil_mode:
+        out = (room + stride - 1) // stride + 1
+        if (out - 1) * stride >= size + padding:
+            out -= 1
+    return out
+
+
+@settings(deadline=None, max_examples=400)
+@given(st.integers(1, 20), small, small, st.integers(0, 4), small, st.booleans())
+def test_pooling_follows_the_documented_formula(size, kernel, stride, padding, dilation, ceil_mode):
+    padding = min(padding, extent(kernel, dilation) // 2)
+    expected = torch_documentation(size, kernel, stride, padding, dilation, ceil_mode)
+    if expected >= 1:
+        found = pool_output_size(size, kernel, stride, padding, dilation, ceil_mode)
+        assert found == expected
+
+
+@pytest.mark.parametrize(
+    ("size", "kernel", "stride", "padding", "expected"),
+    [
+        (7, 2, 2, 0, (3, 4)),  # one column is left over
+        (6, 2, 2, 1, (4, 4)),  # a fifth window would start in the right padding
+        (5, 3, 2, 1, (3, 3)),
+        (6, 3, 2, 1, (3, 4)),
+        (2, 3, 2, 0, (None, 1)),  # the only window overhangs
+        (1, 5, 2, 0, (None, None)),
+    ],
+)
+def test_ceil_mode_by_hand(size, kernel, stride, padding, expected):
+    for ceil_mode, wanted in zip((False, True), expected, strict=True):
+        if wanted is None:
+            with pytest.raises(ShapeError, match="does not fit"):
+                pool_output_size(size, kernel, stride, padding, ceil_mode=ceil_mode)
+        else:
+            assert pool_output_size(size, kernel, stride, padding, ceil_mode=ceil_mode) == wanted
+
+
+@settings(deadline=None, max_examples=300)
+@given(st.integers(1, 30), small, small, small)
+def test_same_padding_keeps_the_size(size, kernel, stride, dilation):
+    before, after = same_padding(kernel, dilation, size, stride)
+    assert after - before in (0, 1)
+    found = conv_output_size(size, kernel, stride, before, after, dilation)
+    assert found == -(-size // stride)
+
+
+@settings(deadline=None, max_examples=200)
+@given(st.integers(1, 30), small, small)
+def test_full_padding_covers_every_overlap(size, kernel, dilation):
+    before, after = full_padding(kernel, dilation)
+    reach = dilation * (kernel - 1) + 1
+    assert conv_output_size(size, kernel, 1, before, after, dilation) == size + reach - 1
+
+
+def test_same_padding_with_a_stride_asks_for_the_size():
+    with pytest.raises(OptionError, match="needs the input's size"):
+        same_padding(3, stride=2)
+
+
+def test_numbers_become_pairs_and_sides():
+    assert pair(3) == (3, 3)
+    assert pair([2, 5]) == (2, 5)
+    assert four_sides(2) == (2, 2, 2, 2)
+    assert four_sides((1, 2)) == (1, 2, 1, 2)
+    assert four_sides((1, 2, 3, 4)) == (1, 2, 3, 4)
+    with pytest.raises(OptionError, match="size takes one number or two .* got 3"):
+        pair((1, 2, 3), "size")
+    with pytest.raises(OptionError, match="takes N, H,W or T,R,B,L .* got 3 numbers"):
+        four_sides((1, 2, 3))
+    with pytest.raises(OptionError, match="padding must not be negative, got 1,-2"):
+        four_sides((1, -2))
