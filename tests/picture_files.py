@@ -159,7 +159,7 @@ def webp_bomb(width: int = 16383, height: int = 5000) -> bytes:
 
 
 def gif(frames: list[np.ndarray], palette: np.ndarray) -> bytes:
-    """A GIF of 8-bit index arrays, each stored uncompressed: clear codes keep the code at 9 bits."""
+    """A GIF of 8-bit index arrays, not compressed: clear codes keep the code at 9 bits."""
     h, w = frames[0].shape
     out = b"GIF89a" + struct.pack("<HHBBB", w, h, 0xF7, 0, 0) + palette.astype(np.uint8).tobytes()
     for frame in frames:

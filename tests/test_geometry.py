@@ -114,9 +114,9 @@ def test_numbers_become_pairs_and_sides():
     assert four_sides(2) == (2, 2, 2, 2)
     assert four_sides((1, 2)) == (1, 2, 1, 2)
     assert four_sides((1, 2, 3, 4)) == (1, 2, 3, 4)
-    with pytest.raises(OptionError, match="size takes one number or two .* got 3"):
+    with pytest.raises(OptionError, match=r"size takes one number or two .* got 3"):
         pair((1, 2, 3), "size")
-    with pytest.raises(OptionError, match="takes N, H,W or T,R,B,L .* got 3 numbers"):
+    with pytest.raises(OptionError, match=r"takes N, H,W or T,R,B,L .* got 3 numbers"):
         four_sides((1, 2, 3))
     with pytest.raises(OptionError, match="padding must not be negative, got 1,-2"):
         four_sides((1, -2))

@@ -65,7 +65,7 @@ SYSTEM_ERRORS = {
 @click.version_option(__version__, message="cnntool %(version)s")
 @config_option
 def group() -> None:
-    """Image filters, features and small neural networks in one pipe-friendly tool.
+    r"""Image filters, features and small neural networks in one pipe-friendly tool.
 
     \b
     Examples:

@@ -11,7 +11,7 @@ from click.shell_completion import CompletionItem
 
 
 class Numbers(click.ParamType[tuple[int, ...]]):
-    """Whole numbers separated by commas: ``N``, ``N,M`` …
+    """Whole numbers separated by commas: ``N``, ``N,M`` and so on.
 
     Args:
         metavar: What help shows, one form a count: ``H,W|D,H,W``.

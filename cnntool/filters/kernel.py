@@ -25,7 +25,6 @@ Rows = tuple[tuple[float, ...], ...]
 """Weights by rows; whole numbers are ints, the others floats."""
 
 ZERO_SUM_TOLERANCE = 1e-6
-RANK_TOLERANCE = 1e-12
 LARGEST = 1e30
 """Weights up to here leave room for sums over any picture in float32."""
 EXACT = 2**53
@@ -174,48 +173,26 @@ class Kernel:
             >>> sobel.integer_factors()
             (array([1, 2, 1]), array([-1,  0,  1]), 1)
         """
-        import numpy as np
+        from cnntool.ops.factors import whole_factors
 
         whole = self.integers()
-        if whole is None:
-            return None
-        matrix, divisor = whole
-        first = next((line for line in matrix if line.any()), None)
-        if first is None:
-            return None
-        row = first // np.gcd.reduce(first)
-        at = int(np.flatnonzero(row)[0])
-        column = matrix[:, at] // row[at]
-        if not np.array_equal(np.outer(column, row), matrix):
-            return None
-        if (row.sum() or column.sum()) < 0:
-            column, row = -column, -row
-        return column, row, divisor
+        factors = None if whole is None else whole_factors(whole[0])
+        return None if whole is None or factors is None else (*factors, whole[1])
 
     @property
     def separable(self) -> tuple[Floats, Floats] | None:
         """Column (height,) and row (width,) whose outer product is the matrix, float64, or None.
 
-        A matrix has rank 1 where the column and the row through its largest weight explain all
-        others; a difference of 1e-12 of that weight is rounding. With this pivot the difference is
-        at most twice the second singular value, so the test is as sharp as one by SVD. Whole
-        matrices get whole factors, the column divided by ``scale``.
+        See :func:`cnntool.ops.factors.rank_one_factors`. Whole weights get whole factors, the
+        column divided by ``scale``.
         """
-        import numpy as np
+        from cnntool.ops.factors import rank_one_factors
 
-        factors = self.integer_factors()
-        if factors is not None:
-            column, row, divisor = factors
-            return column / divisor, row.astype(np.float64)
-        matrix = self.array()
-        r, c = np.unravel_index(int(np.argmax(np.abs(matrix))), matrix.shape)
-        peak = matrix[r, c]
-        if peak == 0:
-            return None
-        # dividing the row, not the column, keeps the column's coefficients as they are written
-        left, right = matrix[:, c].copy(), matrix[r] / peak
-        rest = np.abs(np.outer(left, right) - matrix).max()
-        return (left, right) if rest <= RANK_TOLERANCE * abs(peak) else None
+        whole = self.integers()
+        factors = rank_one_factors(self.array() if whole is None else whole[0].astype(float))
+        if factors is None or whole is None:
+            return factors
+        return factors[0] / whole[1], factors[1]
 
     def flip(self) -> Kernel:
         """The kernel turned by 180°: filtering with it is true convolution."""

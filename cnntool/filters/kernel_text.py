@@ -14,17 +14,9 @@ from cnntool.filters.kernel_families import FAMILIES, FAMILY_ALIASES, Family
 from cnntool.filters.kernel_files import read_kernel, safe_word, stem
 from cnntool.filters.kernel_matrix import number, parse_json, parse_matrix, real, shown
 from cnntool.filters.kernels import ALIASES, GROUPS, KERNELS
+from cnntool.filters.operators import OPERATORS
 
-EDGE_OPERATORS = (
-    "sobel",
-    "scharr",
-    "prewitt",
-    "roberts",
-    "kirsch",
-    "robinson",
-    "freichen",
-    "canny",
-)
+EDGE_OPERATORS = tuple(OPERATORS)
 """Words that ``cnntool edges --operator`` takes."""
 
 _NUMBER_WORDS = {2: "two", 4: "four", 8: "eight"}

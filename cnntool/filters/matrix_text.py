@@ -25,10 +25,10 @@ def number_text(value: float) -> str:
 
 
 def matrix_lines(matrix: NDArray[np.generic]) -> Iterator[str]:
-    """Rows of a (H, W) matrix, columns aligned to the right.
+    r"""Rows of a (H, W) matrix, columns aligned to the right.
 
     Example:
-        >>> print("\\n".join(matrix_lines(np.array([[9, 2], [-1, 14]]))))
+        >>> print("\n".join(matrix_lines(np.array([[9, 2], [-1, 14]]))))
          9  2
         -1 14
     """

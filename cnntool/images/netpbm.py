@@ -88,9 +88,11 @@ def inspect_pnm(data: bytes) -> PnmHeader:
         end, maxval = level.end(), int(level[1])
     if not (width and height and 1 <= maxval <= 65535):
         raise damaged("pnm", f"{width} x {height} pixels, largest sample {maxval}")
-    if not data[end : end + 1].isspace() and not (kind < 4 and data[end : end + 1] == b"#"):
+    after = data[end : end + 1]
+    if not after.isspace() and not (kind < 4 and after == b"#"):
         raise truncated("pnm", "no samples")
-    return PnmHeader("pnm", width, height, kind=kind, maxval=maxval, start=end + 1)
+    start = end + 1 if after.isspace() else end
+    return PnmHeader("pnm", width, height, kind=kind, maxval=maxval, start=start)
 
 
 def read_pnm(data: bytes, header: PnmHeader) -> Picture:

@@ -104,7 +104,9 @@ class ConvolveJob(PictureJob):
             if self._untouched(kernel, picture, target):
                 yield word, self.fitted(picture, target)
                 continue
-            levels = self.levels(picture, target, self.range, kernel.zero_sum)
+            # with an offset values below 0 are too small, not too large the other way
+            signed = kernel.zero_sum and kernel.offset + self.options.offset == 0
+            levels = self.levels(picture, target, self.range, signed)
             pixels = convolve(
                 self.on_device(picture.pixels),
                 kernel,

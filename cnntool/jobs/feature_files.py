@@ -1,4 +1,4 @@
-"""Feature rows as files: ``.npy`` (n, d), or ``.npz`` with ``features`` (n, d) and ``paths`` (n,)."""
+"""Feature rows as files: ``.npy`` (n, d); ``.npz`` with ``features`` (n, d) and ``paths`` (n,)."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ class PyramidJob(PictureJob):
     range: str = "auto"
 
     def whats(self) -> tuple[str, ...]:
-        """``l0``, ``l1`` …"""
+        """``l0``, ``l1`` and so on."""
         return tuple(f"l{level}" for level in range(self.count))
 
     def buffers(self) -> int:

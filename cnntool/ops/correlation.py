@@ -34,6 +34,7 @@ from cnntool.ops.correlation_methods import (
 from cnntool.ops.correlation_methods import (
     Steps as Steps,
 )
+from cnntool.ops.factors import rank_one_factors
 from cnntool.ops.padding import border_indices
 
 Method = Literal["auto", "direct", "separable", "fft"]
@@ -43,32 +44,6 @@ STRIP_BYTES = 1 << 20
 
 Sink = Callable[[int, int, Array], None]
 BankSink = Callable[[int, int, list[Array]], None]
-
-
-def factor_rank_one(kernel: Host) -> tuple[Host, Host] | None:
-    """Column and row vectors whose outer product is the kernel, or None.
-
-    Integer kernels with an integer factorisation get it (Sobel: 1 2 1 and -1 0 1), so that integer
-    arithmetic stays exact.
-
-    Example:
-        >>> column, row = factor_rank_one(np.array([[-1.0, 0, 1], [-2, 0, 2], [-1, 0, 1]]))
-        >>> column.tolist(), row.tolist()
-        ([1.0, 2.0, 1.0], [-1.0, 0.0, 1.0])
-    """
-    largest = np.abs(kernel).max(initial=0)
-    if largest == 0:
-        return None
-    y, x = divmod(int(np.argmax(np.abs(kernel))), kernel.shape[1])
-    column, row = kernel[:, x] / kernel[y, x], kernel[y, :].copy()
-    if np.abs(np.outer(column, row) - kernel).max() > 1e-13 * largest:
-        return None
-    if np.array_equal(kernel, np.rint(kernel)):
-        shared = float(np.gcd.reduce(row.astype(np.int64)))
-        whole_row, whole_column = row / shared, column * shared
-        if np.array_equal(whole_column, np.rint(whole_column)):
-            return whole_column, whole_row
-    return column, row
 
 
 @dataclass(frozen=True)
@@ -139,7 +114,7 @@ class Correlation:
         self.columns_in = left + width + right
         self.row_sources = border_indices(height, top, bottom, self.frame.border)
         self.column_sources = border_indices(width, left, right, self.frame.border)
-        self.factors = factor_rank_one(self.kernel)
+        self.factors = rank_one_factors(self.kernel)
         if method == "separable" and self.factors is None:
             rank = int(np.linalg.matrix_rank(self.kernel))
             raise OptionError(

@@ -15,9 +15,9 @@ GOOD = files.png(5, 7, RAW)
 
 KINDS = [
     (color, depth)
-    for color, depths in {0: (1, 2, 4, 8, 16), 2: (8, 16), 3: (1, 2, 4, 8), 4: (8, 16), 6: (8, 16)}.items()
-    for depth in depths
-]  # fmt: skip
+    for color in files.CHANNELS
+    for depth in {0: (1, 2, 4, 8, 16), 3: (1, 2, 4, 8)}.get(color, (8, 16))
+]
 
 
 def interlaced(samples, depth):
@@ -118,13 +118,13 @@ def test_picture_data_over_many_chunks_and_unpacked_in_parts():
     data = files.SIGNATURE + files.ihdr(500, 900) + body + files.IEND
     png.check_complete(data, png.inspect(data))
     lost = files.SIGNATURE + files.ihdr(500, 901) + body + files.IEND
-    with pytest.raises(InputError, match="truncated PNG .1501 of 1352401 bytes"):
+    with pytest.raises(InputError, match=r"truncated PNG \(1501 of 1352401 bytes"):
         png.check_complete(lost, png.inspect(lost))
 
 
 def test_rows_that_are_missing_are_not_read_as_black():
     # the stream ends as it should, only too early
-    with pytest.raises(InputError, match="truncated PNG .16 of 112 bytes of the picture"):
+    with pytest.raises(InputError, match=r"truncated PNG \(16 of 112 bytes of the picture"):
         decode(files.png(5, 7, RAW[:-16]))
     black = files.packed_rows(np.zeros((7, 5, 3), int), 8)
     assert not decode(files.png(5, 7, black)).pixels.any()

@@ -66,7 +66,7 @@ class TestGif:
 
     def test_unknown_block(self):
         data = files.gif([np.zeros((3, 4), int)], np.zeros((256, 3)))
-        with pytest.raises(InputError, match="damaged GIF .unknown block 0x21f?|0x77"):
+        with pytest.raises(InputError, match=r"damaged GIF \(unknown block 0x77 at byte \d+\)"):
             structure.inspect_gif(data[:-1] + b"\x77;")
 
     def test_no_trailer(self):
@@ -119,7 +119,7 @@ class TestTiff:
         assert (header.width, header.height, header.frames) == (5, 7, 2)
         assert header.pixels == 64 * 48
         for cut in range(8, len(data)):
-            with pytest.raises(InputError, match="truncated TIFF|damaged TIFF"):
+            with pytest.raises(InputError, match=r"^(truncated|damaged) TIFF"):
                 structure.inspect_tiff(data[:cut])
 
     def test_pages_in_a_circle(self):

@@ -39,7 +39,7 @@ def test_pillow_finds_the_same_samples_in_many_strips(mode, monkeypatch):
     image = Image.open(io.BytesIO(tiff_writing.encode(pixels)))
     assert image.mode == mode
     np.testing.assert_array_equal(np.asarray(image), pixels)
-    assert len(image.tag_v2[273]) > 5
+    assert len(image.tag_v2[273]) >= 3
 
 
 def test_rows_may_lie_anywhere():

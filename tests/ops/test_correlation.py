@@ -13,10 +13,10 @@ from cnntool.ops.correlation import (
     Frame,
     Steps,
     correlate,
-    factor_rank_one,
     run_bank,
 )
 from cnntool.ops.correlation_methods import band
+from cnntool.ops.factors import rank_one_factors
 
 NUMPY_BORDERS = ("constant", "reflect", "symmetric", "edge", "wrap")
 CHOICES = ("taps", "banded", "separable", "separable+banded", "long", "fft")
@@ -198,7 +198,7 @@ def test_bank_shares_strips(rng):
 )
 def test_whole_factors_of_whole_kernels(column, row):
     kernel = np.outer(column, row).astype(float)
-    factors = factor_rank_one(kernel)
+    factors = rank_one_factors(kernel)
     if not kernel.any():
         assert factors is None
         return
@@ -209,7 +209,7 @@ def test_whole_factors_of_whole_kernels(column, row):
 
 
 def test_rank_two_has_no_factors():
-    assert factor_rank_one(np.eye(3)) is None
+    assert rank_one_factors(np.eye(3)) is None
 
 
 def test_band_with_stride_and_dilation():
