@@ -1,119 +1,102 @@
-"""Write man/*.1 and the command list of README.md from the commands themselves.
+"""Write what is generated from the commands: man/*.1 and three parts of README.md.
 
-    python tests/generate_pages.py            write
-    python tests/generate_pages.py --check    only say what is stale, status 1 if anything is
+python tests/generate_pages.py            write
+python tests/generate_pages.py --check    only say what is stale; status 1 if anything is
 """
 
 from __future__ import annotations
 
-import os
-import re
 import sys
+import textwrap
 from pathlib import Path
 
-import click
-from click_man.man import ManPage
+import manual_pages
 
-from cnntool import __version__
-from cnntool.cli import COMMANDS, group
-from cnntool.cli.command import Command
-from cnntool.cli.lazy import LazyCommand
+from cnntool.cli import COMMANDS
+from cnntool.filters.kernel_families import FAMILIES
+from cnntool.filters.kernels import KERNELS
 
-ROOT = Path(__file__).parents[1]
-DATE = "2026-11-21"
-"""Of the pages: fixed, so that the same commands give the same bytes."""
-BEGIN, END = "<!-- commands: begin -->", "<!-- commands: end -->"
+ROOT = Path(__file__).resolve().parents[1]
 
 
-def escaped(text: str) -> str:
-    """Text that roff prints as it is."""
-    text = text.replace("\\", "\\e").replace("-", "\\-")
-    return re.sub(r"(?m)^(['.])", r"\\&\1", text)
+def command_table() -> str:
+    """The commands as a Markdown table."""
+    rows = (f"| `cnntool {name}` | {line} |" for name, line in COMMANDS.items())
+    return "\n".join(["| command | what it does |", "|---|---|", *rows])
 
 
-def paragraphs(text: str) -> str:
-    r"""A docstring's paragraphs; a block after \b keeps its lines."""
-    parts = []
-    for block in re.split(r"\n\s*\n", text.strip()):
-        lines = [line.strip() for line in block.splitlines()]
-        if lines[0] == "\b":
-            parts.append(".nf\n" + "\n".join(map(escaped, block.splitlines()[1:])) + "\n.fi")
-        else:
-            parts.append(escaped(" ".join(lines)))
-    return "\n.PP\n".join(parts)
+def exit_table() -> str:
+    """The exit statuses as a Markdown table."""
+    rows = (f"| {status} | {text} |" for status, text in manual_pages.EXITS.items())
+    return "\n".join(["| status | meaning |", "|---|---|", *rows])
 
 
-def page(name: str, command: click.Command, parent: click.Context | None) -> str:
-    """One manual page in roff."""
-    context = click.Context(command, info_name=name, parent=parent, **group.context_settings)
-    sheet = ManPage(context.command_path)
-    sheet.version, sheet.date = __version__, DATE
-    sheet.short_help = (command.get_short_help_str(300) or "").rstrip(".")
-    sheet.synopsis = " ".join(command.collect_usage_pieces(context))
-    sheet.description = ""
-    sheet.options = []
-    text = str(sheet).replace(".SH DESCRIPTION\n\n", "").rstrip()
-    parts = [text, ".SH DESCRIPTION", paragraphs(command.help or "")]
-    if isinstance(command, Command) and command.examples:
-        parts += [".SH EXAMPLES", ".nf", *map(escaped, command.examples), ".fi"]
-    headings: dict[str, list[str]] = {}
-    for parameter in command.get_params(context):
-        record = parameter.get_help_record(context)
-        if record is None:
-            continue
-        heading = getattr(parameter, "heading", "Running" if parent else "Options")
-        entry = f".TP\n\\fB{escaped(record[0])}\\fP\n{escaped(' '.join(record[1].split()))}"
-        headings.setdefault(heading, []).append(entry)
-    for heading in ("Options", "Input and output", "Running"):
-        if heading in headings:
-            parts += [f".SH {heading.upper()}", *headings[heading]]
-    if isinstance(command, click.Group):
-        parts.append(".SH COMMANDS")
-        for child, line in COMMANDS.items():
-            parts.append(f".TP\n\\fB{escaped(child)}\\fP\n{escaped(line)} "
-                         f"See \\fBcnntool\\-{escaped(child)}\\fP(1).")  # fmt: skip
-        parts += [".SH NOTES", paragraphs(command.epilog or "")]
-    else:
-        parts += [".SH SEE ALSO", "\\fBcnntool\\fP(1)"]
-    return "\n".join(parts) + "\n"
+def kernel_list() -> str:
+    """The kernels as a block of text: names, then families with their parameters."""
+    names = textwrap.wrap(" ".join(KERNELS), 96, break_on_hyphens=False, break_long_words=False)
+    forms = []
+    for family in FAMILIES.values():
+        lines = textwrap.wrap(family.summary, 96 - 36)
+        form = manual_pages.family_form(family)
+        if len(form) > 35:
+            forms.append(form)
+            form = ""
+        forms += [f"{start:<36}{line}" for start, line in zip([form, ""], lines, strict=False)]
+    return "\n".join(["```text", *names, "", *forms, "```"])
 
 
-def pages() -> dict[Path, str]:
+def readme(text: str) -> str:
+    """README with its generated parts written anew.
+
+    Raises:
+        ValueError: The comments around a part are missing.
+    """
+    parts = {"commands": command_table, "exits": exit_table, "kernels": kernel_list}
+    for name, make in parts.items():
+        begin, end = f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
+        if text.count(begin) != 1 or text.count(end) != 1:
+            raise ValueError(f"README.md needs one '{begin}' and one '{end}'")
+        before, _, rest = text.partition(begin)
+        after = rest.partition(end)[2]
+        text = f"{before}{begin}\n{make()}\n{end}{after}"
+    return text
+
+
+def generated() -> dict[Path, str]:
     """Every generated file with its text."""
-    top = click.Context(group, info_name="cnntool", **group.context_settings)
-    made = {ROOT / "man" / "cnntool.1": page("cnntool", group, None)}
-    for name, stub in group.commands.items():
-        command = stub.load() if isinstance(stub, LazyCommand) else stub
-        made[ROOT / "man" / f"cnntool-{name}.1"] = page(name, command, top)
-    readme = (ROOT / "README.md").read_text("utf-8")
-    rows = "\n".join(f"| `cnntool {name}` | {line} |" for name, line in COMMANDS.items())
-    table = f"{BEGIN}\n| command | what it does |\n|---|---|\n{rows}\n{END}"
-    made[ROOT / "README.md"] = re.sub(
-        f"{BEGIN}.*?{END}", lambda _: table, readme, flags=re.DOTALL
-    )
+    made = {ROOT / "man" / name: text for name, text in manual_pages.pages().items()}
+    path = ROOT / "README.md"
+    made[path] = readme(path.read_text("utf-8"))
     return made
 
 
-def main() -> int:
-    """Write or check; the exit status."""
-    os.environ.pop("COLUMNS", None)
-    made = pages()
-    check = "--check" in sys.argv[1:]
-    stale = [
-        path
-        for path, text in made.items()
-        if not path.exists() or path.read_text("utf-8") != text
+def stale(made: dict[Path, str]) -> list[Path]:
+    """Files that are missing, differ, or belong to no command any more."""
+    found = [
+        path for path, text in made.items() if not path.exists() or path.read_text("utf-8") != text
     ]
-    known = {path.name for path in made}
-    stale += [p for p in (ROOT / "man").glob("*.1") if p.name not in known]
-    for path in stale:
-        print(("stale: " if check else "wrote: ") + str(path.relative_to(ROOT)))
-        if not check and path in made:
+    return found + sorted(set((ROOT / "man").glob("*.1")) - set(made))
+
+
+def main(arguments: list[str]) -> int:
+    """Write or check; the exit status."""
+    made = generated()
+    found = stale(made)
+    if arguments == ["--check"]:
+        for path in found:
+            print(f"stale: {path.relative_to(ROOT)}")
+        if found:
+            print("run: python tests/generate_pages.py")
+        return int(bool(found))
+    for path in found:
+        if path in made:
+            path.parent.mkdir(exist_ok=True)
             path.write_text(made[path], "utf-8")
-    if check and stale:
-        print("run: python tests/generate_pages.py")
-    return int(check and bool(stale))
+        else:
+            path.unlink()
+        print(f"{'wrote' if path in made else 'removed'}: {path.relative_to(ROOT)}")
+    return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import click
@@ -10,11 +11,27 @@ HEADINGS = ("Options", "Input and output", "Running")
 
 
 class Option(click.Option):
-    """A click option that stands under a heading of the help."""
+    """A click option that stands under a heading of the help.
+
+    ``--border`` of ``convolve`` is also set by ``CNNTOOL_CONVOLVE_BORDER``, or for all commands
+    that have it by ``CNNTOOL_BORDER``; the first wins.
+    """
 
     def __init__(self, *args: Any, heading: str = HEADINGS[0], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.heading = heading
+
+    @property
+    def long_name(self) -> str:
+        """The long name without dashes: what variables and configuration files call it."""
+        return max(self.opts, key=len).lstrip("-")
+
+    def resolve_envvar_value(self, ctx: click.Context) -> str | None:
+        """The text of the first variable that is set and not empty."""
+        word = self.long_name.replace("-", "_").upper()
+        prefixes = dict.fromkeys((ctx.auto_envvar_prefix, ctx.find_root().auto_envvar_prefix))
+        names = [f"{prefix}_{word}" for prefix in prefixes if prefix]
+        return next((text for name in names if (text := os.environ.get(name))), None)
 
 
 class Command(click.Command):
@@ -41,7 +58,8 @@ class Command(click.Command):
         blocks: dict[str, list[tuple[str, str]]] = {heading: [] for heading in HEADINGS}
         for parameter in self.get_params(ctx):
             record = parameter.get_help_record(ctx)
-            if record is not None:
+            # arguments stand in the line of usage
+            if record is not None and not isinstance(parameter, click.Argument):
                 blocks[getattr(parameter, "heading", HEADINGS[-1])].append(record)
         for heading, records in blocks.items():
             if records:

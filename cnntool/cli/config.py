@@ -18,6 +18,7 @@ from typing import Any
 
 import click
 
+from cnntool.cli.lazy import LazyCommand
 from cnntool.errors import NameNotFound, OptionError
 
 
@@ -45,21 +46,57 @@ def read_config(path: str) -> dict[str, Any]:
         raise OptionError(f"the configuration '{path}' is not TOML: {error}") from error
 
 
-def command_defaults(config: dict[str, Any], name: str, command: click.Command) -> dict[str, Any]:
+def command_defaults(
+    config: dict[str, Any], name: str, command: click.Command, group: click.Group
+) -> dict[str, Any]:
     """Defaults of one command by parameter name.
 
+    Args:
+        config: What the file holds.
+        name: Of the command.
+        command: The command.
+        group: All commands: a key at the top of the file must be an option of one of them.
+
     Raises:
-        NameNotFound: The command's table has a key that is no option of it.
+        NameNotFound: A key is no option, or a table no command.
+        OptionError: What is named like a command is no table.
     """
     names = _option_names(command)
-    shared = {k: v for k, v in config.items() if not isinstance(v, dict) and k in names}
+    shared: dict[str, Any] = {}
+    for key, value in config.items():
+        if key in group.commands:
+            if not isinstance(value, dict):
+                raise OptionError(
+                    f"'{key}' in the configuration is a command; write its options below [{key}]"
+                )
+        elif isinstance(value, dict):
+            raise NameNotFound.among("command in the configuration", key, group.commands)
+        elif key in names:
+            shared[key] = value
+        else:
+            _check_elsewhere(key, group)
     own = config.get(name, {})
     for key in own:
         if key not in names:
             raise NameNotFound.among(
                 f"option in [{name}] of the configuration", key, names, f"cnntool {name} --help"
             )
-    return {names[key]: value for key, value in {**shared, **own}.items()}
+    repeatable = {p.name for p in command.params if getattr(p, "multiple", False)}
+    return {
+        # one kernel need not stand in brackets
+        names[key]: [value] if names[key] in repeatable and not isinstance(value, list) else value
+        for key, value in {**shared, **own}.items()
+    }
+
+
+def _check_elsewhere(key: str, group: click.Group) -> None:
+    """Raise NameNotFound unless some command has the option ``key``."""
+    known: set[str] = set()
+    for stub in group.commands.values():
+        command = stub.load() if isinstance(stub, LazyCommand) else stub
+        known |= _option_names(command).keys()
+    if key not in known:
+        raise NameNotFound.among("option in the configuration", key, sorted(known))
 
 
 def _use(context: click.Context, _parameter: click.Parameter, path: str | None) -> None:
@@ -67,8 +104,11 @@ def _use(context: click.Context, _parameter: click.Parameter, path: str | None) 
     config = read_config(path) if path is not None else inherited
     if context.parent is None:
         context.obj = {"config": config}
-    elif config is not None:
-        context.default_map = command_defaults(config, context.info_name or "", context.command)
+    elif config is not None and isinstance(context.parent.command, click.Group):
+        name = context.info_name or ""
+        context.default_map = command_defaults(
+            config, name, context.command, context.parent.command
+        )
 
 
 def config_option(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -17,6 +17,7 @@ from cnntool.cli.config import config_option
 from cnntool.cli.lazy import LazyGroup
 from cnntool.cli.streams import warn
 from cnntool.errors import CnntoolError
+from cnntool.files import quote
 
 COMMANDS = {
     "convolve": "Filter pictures with named or custom kernels.",
@@ -41,6 +42,11 @@ CONTEXT = {
 }
 
 EPILOG = """\b
+Options have defaults of your own, the first of these wins: --border edge; the variables
+CNNTOOL_CONVOLVE_BORDER and CNNTOOL_BORDER; border = "edge" in the file of --config or CNNTOOL_CONFIG,
+below [convolve] or above all tables.
+
+\b
 Exit status: 0 done; 1 an input failed or a gate was not met; 2 usage; 3 the system stopped it
 (disk, permission, memory, device); 4 invalid model or data set; 5 training diverged;
 130, 143, 141 ended by Ctrl-C, SIGTERM, a closed pipe.
@@ -125,7 +131,7 @@ def _run(arguments: list[str]) -> int:
     except OSError as error:
         if debug:
             traceback.print_exc()
-        name = f"'{error.filename}': " if error.filename else ""
+        name = f"{quote(str(error.filename))}: " if error.filename else ""
         warn(f"{name}{error.strerror or error}")
         return 3 if error.errno in SYSTEM_ERRORS else 1
     except Exception as error:  # noqa: BLE001 - the last boundary: a bug is one line, not a traceback
@@ -139,7 +145,8 @@ def _usage_message(error: click.UsageError) -> str:
     """Click's message in one line, with the way to the help."""
     message = " ".join(error.format_message().split())
     if error.ctx is not None:
-        message = message.rstrip(".") + f"; see '{error.ctx.command_path} --help'"
+        end = " See" if message.endswith("?") else "; see"
+        message = f"{message.rstrip('.')}{end} '{error.ctx.command_path} --help'"
     return message
 
 

@@ -133,7 +133,6 @@ FOLDER_RUN = (
         type=click.IntRange(0),
         default=0,
         heading=RUNNING,
-        envvar="CNNTOOL_JOBS",
         help="Files at the same time; 0 = all cores. The order of results stays.",
     ),
     option(
@@ -155,7 +154,6 @@ FOLDER_RUN = (
         type=click.Choice(("normal", "strict", "off")),
         default="normal",
         heading=RUNNING,
-        envvar="CNNTOOL_LIMITS",
         help="Memory for pictures: a quarter of the RAM, 1 GiB, or no limit.",
     ),
 )
@@ -164,12 +162,18 @@ DEVICE = option(
     metavar="cpu|gpu|gpu:N|auto",
     default="cpu",
     heading=RUNNING,
-    envvar="CNNTOOL_DEVICE",
     help="Where to compute.",
 )
 COMMON = (
     option("-q", "--quiet", is_flag=True, heading=RUNNING, help="Print errors only."),
-    option("-v", "--verbose", count=True, heading=RUNNING, help="Say more; -vv says how long."),
+    option(
+        "-v",
+        "--verbose",
+        count=True,
+        heading=RUNNING,
+        show_default=False,
+        help="Say more: all notes, how it is computed; -vv: how long each file takes.",
+    ),
     option(
         "--progress/--no-progress",
         default=True,

@@ -85,9 +85,13 @@ class Size(click.ParamType[tuple[int, int]]):
 
 
 class KernelName(click.ParamType[str]):
-    """Text of a kernel; completes names from the table."""
+    """Text of a kernel; completes names from the table.
+
+    Several in one variable are parted by ``|``: a matrix has blanks, commas and semicolons.
+    """
 
     name = "kernel"
+    envvar_list_splitter = "|"
 
     def shell_complete(self, ctx: Any, param: Any, incomplete: str) -> list[CompletionItem]:
         """Kernel names with what they do; files after ``@``."""

@@ -298,6 +298,27 @@ def _with_alpha(
     return xp.concatenate([result, kept.astype(result.dtype)], axis=2)
 
 
+def method_used(
+    image: Array, kernel: Kernel, options: Convolution, *, alpha: bool = False
+) -> str:
+    """How :func:`convolve` computes: direct, separable or fft, and in which numbers.
+
+    Example:
+        >>> photo = np.zeros((480, 640, 3), np.uint8)
+        >>> method_used(photo, parse_kernel("sobel-x"), Convolution())
+        'separable in int16'
+        >>> method_used(photo, parse_kernel("gaussian:sigma=20"), Convolution())
+        'fft in float32'
+    """
+    x = image[..., None] if image.ndim == 2 else image
+    weighted = alpha and not (kernel.zero_sum or kernel.is_single or kernel.is_identity)
+    if (weighted or options.linear) and x.dtype != np.float64:
+        x = np.broadcast_to(np.float32(0), x.shape)  # only its shape and type matter
+    work = prepare(kernel, options, x, 1.0, 0.0).correlation
+    family = {"taps": "direct", "banded": "direct", "fft": "fft"}.get(work.choice, "separable")
+    return f"{family} in {work.dtype.name}"
+
+
 def fit(values: Array, levels: Levels | None) -> Array:
     """Floats fitted into the integers of ``levels``; unchanged without them."""
     return values if levels is None else levels.of(values)

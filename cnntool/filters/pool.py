@@ -126,7 +126,8 @@ def pool(
     else:
         found = _WINDOWED[kind](x, **options), None
     if deep:
-        return Pooled(found[0][..., 0].transpose(1, 2, 0), None)
+        values = found[0][..., 0].transpose(1, 2, 0)
+        return Pooled(array_module(values).ascontiguousarray(values), None)
     return _as_pooled(found, image.ndim)
 
 

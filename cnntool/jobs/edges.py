@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from cnntool.filters.edges import edges
+from cnntool.filters.edges import SIGNED, edges
 from cnntool.images.picture import Picture
 from cnntool.jobs.picture import Named, PictureJob, Target
 
@@ -19,7 +19,6 @@ class EdgesJob(PictureJob):
         show: A key of :data:`cnntool.filters.operators.SHOWS`.
         border: What lies around the picture.
         border_value: Value of the border ``constant``.
-        range: How results are fitted into integers.
         sigma: Smoothing of Canny, in pixels.
         low: Lower threshold of Canny, share of the full range.
         high: Upper threshold of Canny.
@@ -29,7 +28,6 @@ class EdgesJob(PictureJob):
     show: str = "magnitude"
     border: str = "reflect"
     border_value: float = 0.0
-    range: str = "auto"
     sigma: float = 1.0
     low: float = 0.1
     high: float = 0.2
@@ -44,7 +42,7 @@ class EdgesJob(PictureJob):
 
     def results(self, picture: Picture, target: Target, notes: list[str]) -> Iterator[Named]:
         """The one result."""
-        signed = self.show in ("x", "y")
+        signed = self.show in SIGNED
         levels = self.levels(picture, target, self.range, signed)
         pixels = edges(
             self.on_device(picture.pixels),
@@ -56,10 +54,14 @@ class EdgesJob(PictureJob):
             low=self.low,
             high=self.high,
             alpha=picture.alpha,
-            full_range=picture.full_range,
+            full_range=self.full_range(picture),
             levels=levels,
             threads=self.threads,
         )
         if levels is not None and (note := levels.report.note()):
             notes.append(note)
-        yield "edges", replace(picture, pixels=self.on_host(pixels))
+        result = replace(picture, pixels=self.on_host(pixels))
+        # angles, colours and lines fill the range of their own
+        if levels is None and self.operator != "canny" and self.show in (*SIGNED, "magnitude"):
+            result = self.ranged(result, target, self.full_range(picture), notes)
+        yield "edges", result

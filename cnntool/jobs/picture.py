@@ -13,6 +13,7 @@ from cnntool.backend import Array
 from cnntool.errors import OptionError
 from cnntool.filters.channels import luma
 from cnntool.filters.levels import Levels
+from cnntool.filters.ranges import fit_floats
 from cnntool.folder.job import STANDARD_OUTPUT, Done, Item
 from cnntool.folder.outputs import OutputPlan
 from cnntool.images.formats import FORMATS, by_suffix, output_format
@@ -20,8 +21,8 @@ from cnntool.images.picture import Picture
 from cnntool.images.reading import opened
 from cnntool.images.writing import encode
 
-Named = tuple[str, Picture]
-"""A result: the word in its file name, and the picture."""
+Named = tuple[str, Picture | bytes]
+"""A result: the word in its file name, and the picture, or the bytes of another kind of file."""
 
 
 @dataclass(frozen=True)
@@ -46,11 +47,14 @@ class PictureJob:
         format: Format of the outputs; '' follows the output's suffix, else the input.
         limits: Profile of limits for reading.
         gray: Turn colour to grey first.
-        depth: Bits of integer outputs, 8 or 16; 0 keeps the input's where the format can.
+        depth: Bits of integer outputs, 8 or 16; 0 keeps the input's where the format can. Floats
+            carry no range of their own: with 16 their samples count as 0..65535.
+        range: How results are fitted into the samples of the output.
         quality: Of JPEG and WebP, 1..100.
         device: Where to compute.
         threads: Threads inside one picture.
         verbose: How much the notes tell.
+        write: Whether files are written; else only :meth:`lines` are printed.
     """
 
     plan: OutputPlan
@@ -58,10 +62,12 @@ class PictureJob:
     limits: str = "normal"
     gray: bool = False
     depth: int = 0
+    range: str = "auto"
     quality: int = 90
     device: str = "cpu"
     threads: int = 1
     verbose: int = 0
+    write: bool = True
 
     def whats(self) -> tuple[str, ...]:
         """Words in the names of the results, one a result."""
@@ -75,34 +81,51 @@ class PictureJob:
         """The results of one picture, as (what, picture); notes for the user are appended."""
         raise NotImplementedError(f"{type(self).__name__} makes no results")
 
+    def lines(self, picture: Picture, notes: list[str]) -> Iterator[str]:
+        """Text to print about one picture; notes for the user are appended."""
+        yield from ()
+
+    def place(self, item: Item, what: str) -> str:
+        """The file of one result; ``-`` is standard output."""
+        return self.plan.path(item, what)
+
     def outputs(self, item: Item) -> tuple[str, ...]:
         """Names of the files that the item will become."""
-        return tuple(self.plan.path(item, what) for what in self.whats())
+        return tuple(self.place(item, what) for what in self.whats()) if self.write else ()
 
     def __call__(self, item: Item) -> Done:
-        """Read, filter, write."""
+        """Read, say what was asked for, filter, write."""
         notes: list[str] = []
         with opened(item.path, limits=self.limits, kernels=self.buffers()) as picture:
             notes += picture.notes
-            target = self.target(item, picture, notes)
             if self.gray:
                 picture = grey(picture)
-            return self.deliver(item, target, self.results(picture, target, notes), notes)
+            done = Done(rows=tuple({"text": line} for line in self.lines(picture, notes)))
+            if self.write:
+                target = self.target(item, picture, notes)
+                results = self.results(picture, target, notes)
+                done = self.deliver(item, target, results, done)
+        return replace(done, notes=tuple(dict.fromkeys(notes)))
 
     def deliver(
-        self, item: Item, target: Target, results: Iterable[Named], notes: list[str]
+        self, item: Item, target: Target, results: Iterable[Named], done: Done | None = None
     ) -> Done:
         """Encode every result and write it whole, or hand it over for standard output."""
         paths: list[str] = []
         payload = None
         for what, result in results:
-            path = self.plan.path(item, what)
-            data = encode(result, target.format, quality=self.quality)
+            path = self.place(item, what)
+            if isinstance(result, Picture):
+                data = encode(result, target.format, quality=self.quality)
+            else:
+                data = result
             if path == STANDARD_OUTPUT:
                 payload = data
             elif self.plan.write(path, data):
                 paths.append(path)
-        return Done(paths=tuple(paths), payload=payload, notes=tuple(dict.fromkeys(notes)))
+        if payload is not None:
+            paths = []  # standard output carries the bytes and nothing else
+        return replace(done or Done(), paths=tuple(paths), payload=payload)
 
     def target(self, item: Item, picture: Picture, notes: list[str]) -> Target:
         """Format and sample type of the results of ``item``.
@@ -118,9 +141,13 @@ class PictureJob:
         else:
             name = by_suffix(path) or output_format(picture.format)
         entry = FORMATS[name]
-        if entry.floats:
+        if self.depth and entry.floats and not entry.grey16:
+            raise OptionError(f"{entry.title} holds floats; leave out --depth, or write npy")
+        if entry.floats and not self.depth:
             return Target(name, None)
-        deep = entry.grey16 and (picture.channels == 1 or self.gray or entry.color16)
+        if self.range == "raw" and name == "tiff":
+            return Target(name, None)  # the writer takes grey floats, and says so of others
+        deep = entry.grey16 and (picture.channels == 1 or entry.color16)
         if self.depth == 16 and not deep:
             raise OptionError(f"{entry.title} holds 8 bits; use png, tiff, pnm or npy for 16")
         wide = picture.pixels.dtype == np.uint16
@@ -130,13 +157,61 @@ class PictureJob:
             notes.append(f"{entry.title} holds 8 bits; 16-bit samples were scaled down")
         return Target(name, np.uint8)
 
+    def full_range(self, picture: Picture) -> float:
+        """Largest sample of a picture that is worked on: 255 or 65535."""
+        floats = picture.pixels.dtype.kind == "f"
+        return 65535.0 if floats and self.depth == 16 else picture.full_range
+
     def levels(
         self, picture: Picture, target: Target, mode: str = "auto", zero_sum: bool = False
     ) -> Levels | None:
         """How to fit results of ``picture`` into the target's samples; None for floats."""
         if target.dtype is None:
             return None
-        return Levels(target.dtype, mode, zero_sum, full_range=picture.full_range)
+        return Levels(target.dtype, mode, zero_sum, full_range=self.full_range(picture))
+
+    def ranged(
+        self,
+        result: Picture,
+        target: Target,
+        full_range: float,
+        notes: list[str],
+        *,
+        signed: bool = False,
+        title: str = "",
+    ) -> Picture:
+        """A result fitted into the target by the rule of ``range``; opacity is only rounded.
+
+        Args:
+            result: What was computed.
+            target: What it is written as.
+            full_range: Largest sample in the units of the result.
+            notes: What was clipped is appended.
+            signed: Whether the result scatters about 0.
+            title: Put before the note.
+        """
+        pixels = result.pixels
+        if target.dtype is None:
+            untouched = self.range in ("auto", "raw")
+        else:
+            untouched = pixels.dtype == target.dtype and self.range in ("auto", "clip")
+        if untouched:
+            return result
+        colour = pixels[..., :-1] if result.alpha else pixels
+        if target.dtype is None:
+            floats = colour.astype(np.result_type(colour, np.float32), copy=False)
+            fitted = fit_floats(floats, self.range, full_range)
+        else:
+            levels = Levels(target.dtype, self.range, signed, full_range=full_range)
+            fitted = levels.of(colour)
+            if note := levels.report.note():
+                notes.append(f"{title}: {note}" if title else note)
+        if result.alpha:
+            opacity = pixels[..., -1:]
+            if target.dtype is not None:
+                opacity = Levels(target.dtype, "clip", full_range=full_range).of(opacity)
+            fitted = np.concatenate([fitted, opacity.astype(fitted.dtype)], axis=2)
+        return replace(result, pixels=fitted)
 
     def on_device(self, pixels: Array) -> Array:
         """The pixels on the device of the job."""
@@ -150,7 +225,8 @@ class PictureJob:
         """Integer or float samples converted to the target's type, the range scaled."""
         if target.dtype is None or picture.pixels.dtype == target.dtype:
             return picture
-        pixels = Levels(target.dtype, "clip", full_range=picture.full_range).of(picture.pixels)
+        levels = Levels(target.dtype, "clip", full_range=self.full_range(picture))
+        pixels = levels.of(picture.pixels)
         return replace(picture, pixels=pixels)
 
 

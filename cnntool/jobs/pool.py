@@ -8,12 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from cnntool.errors import OptionError
-from cnntool.files import write_whole
 from cnntool.filters.pool import dropped, pool, unpool
+from cnntool.folder.job import Item
 from cnntool.images.picture import Picture
 from cnntool.jobs.indices import pack_indices, read_indices
 from cnntool.jobs.picture import Named, PictureJob, Target
+
+INDICES = "indices"
+"""The word for the positions among the results."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,7 +30,6 @@ class PoolJob(PictureJob):
         dilation: Distances of the taps.
         ceil_mode: Windows may run off the far edge.
         exclude_pad: Averages leave the padding out.
-        range: How results are fitted into integers.
         indices: File for the positions of the maxima; '' writes none.
     """
 
@@ -39,7 +40,6 @@ class PoolJob(PictureJob):
     dilation: tuple[int, ...] = (1, 1)
     ceil_mode: bool = False
     exclude_pad: bool = False
-    range: str = "auto"
     indices: str = ""
 
     def whats(self) -> tuple[str, ...]:
@@ -49,6 +49,14 @@ class PoolJob(PictureJob):
         square = len(set(self.size)) == 1 and len(self.size) == 2
         text = str(self.size[0]) if square else "x".join(map(str, self.size))
         return (f"{self.kind}{text}",)
+
+    def place(self, item: Item, what: str) -> str:
+        """The file of positions has a name of its own."""
+        return self.indices if what == INDICES else super().place(item, what)
+
+    def outputs(self, item: Item) -> tuple[str, ...]:
+        """The picture, and the positions."""
+        return (*super().outputs(item), *([self.indices] if self.indices else []))
 
     def buffers(self) -> int:
         """Sums and averages are floats; medians sort whole windows."""
@@ -73,20 +81,13 @@ class PoolJob(PictureJob):
             **geometry,
         )
         if positions is not None:
-            data = pack_indices(self.on_host(positions), picture.pixels.shape[:2])
-            write_whole(self.indices, data, force=self.plan.force)
+            yield INDICES, pack_indices(self.on_host(positions), picture.pixels.shape[:2])
         note = dropped(picture.pixels.shape, self.kind, **geometry)
         notes += [note] if note else []
         depth = self.size[0] if len(self.size) == 3 else 1
         result = replace(picture, pixels=self.on_host(values), alpha=picture.alpha and depth == 1)
-        if target.dtype is not None and result.pixels.dtype != target.dtype:
-            levels = self.levels(picture, target, self.range)
-            if levels is None:
-                raise OptionError(f"--range {self.range} needs an integer format")
-            result = replace(result, pixels=levels.of(result.pixels))
-            if found := levels.report.note():
-                notes.append(found)
-        yield self.whats()[0], result
+        full_range = self.full_range(picture)
+        yield self.whats()[0], self.ranged(result, target, full_range, notes)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -21,12 +21,10 @@ class PyramidJob(PictureJob):
     Attributes:
         kind: ``gaussian`` or ``laplacian``.
         count: Number of levels, the picture's own included.
-        range: How Laplacian coefficients are fitted into integers, where asked to.
     """
 
     kind: str = "gaussian"
     count: int = 4
-    range: str = "auto"
 
     def whats(self) -> tuple[str, ...]:
         """``l0``, ``l1`` and so on."""
@@ -43,13 +41,18 @@ class PyramidJob(PictureJob):
         for level, values in enumerate(build(pixels, self.count)):
             # the last Laplacian level is a picture again, the others scatter about 0
             signed = self.kind == "laplacian" and level < self.count - 1
-            levels = self.levels(picture, target, self.range, signed)
-            result = self.on_host(values)
-            if levels is not None:
-                result = levels.of(result)
-                if note := levels.report.note():
-                    notes.append(f"l{level}: {note}")
-            yield f"l{level}", replace(picture, pixels=result)
+            result = replace(picture, pixels=self.on_host(values))
+            yield (
+                f"l{level}",
+                self.ranged(
+                    result,
+                    target,
+                    self.full_range(picture),
+                    notes,
+                    signed=signed,
+                    title=f"l{level}",
+                ),
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,21 +71,19 @@ class CollapseJob(PictureJob):
 
     def __call__(self, item: Item) -> Done:
         """Read all levels, collapse, write."""
-        pictures = []
-        for path in self.paths:
-            with opened(path, limits=self.limits, kernels=3) as picture:
-                pictures.append(picture)
-        pictures.sort(key=lambda p: p.pixels.shape[0] * p.pixels.shape[1], reverse=True)
-        first = pictures[0]
-        for path, picture in zip(self.paths, pictures, strict=True):
+        parts = [(path, part(path, limits=self.limits, kernels=3)) for path in self.paths]
+        parts.sort(key=lambda pair: pair[1].pixels.shape[0] * pair[1].pixels.shape[1], reverse=True)
+        largest, first = parts[0]
+        for path, picture in parts:
             if picture.channels != first.channels:
                 raise InputError(
-                    f"{quote(path)} has {picture.channels} channels, others {first.channels}; "
-                    "levels of one pyramid have the same channels"
+                    f"{quote(path)} has {channels_text(picture)}, {quote(largest)} "
+                    f"{channels_text(first)}; levels of one pyramid have the same channels"
                 )
-        notes: list[str] = []
+        notes = [note for _, picture in parts for note in picture.notes]
+        values = self.on_host(collapse([self.on_device(p.pixels) for _, p in parts]))
+        whole = replace(first, pixels=values)
+        if values.dtype.kind == "f" and self._is_deep(parts[0][1], values):
+            whole = replace(whole, pixels=values)
         target = self.target(item, first, notes)
-        values = self.on_host(collapse([self.on_device(p.pixels) for p in pictures]))
-        levels = self.levels(first, target, "clip")
-        result = replace(first, pixels=values if levels is None else levels.of(values))
-        return self.deliver(item, target, [("collapsed", result)], notes)
+        return self.deliver(item, target, [("collapsed", whole)], Done(notes=tuple(notes)))

@@ -85,9 +85,9 @@ def conv2d(
     Example:
         >>> x = np.arange(16, dtype=np.float32).reshape(1, 4, 4, 1)
         >>> conv2d(x, np.ones((1, 1, 2, 3), np.float32))[0, :, :, 0]
-        array([[21., 27.],
-               [45., 51.],
-               [69., 75.]], dtype=float32)
+        array([[18., 24.],
+               [42., 48.],
+               [66., 72.]], dtype=float32)
     """
     xp = array_module(x)
     c, h, w, n = x.shape

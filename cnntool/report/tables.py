@@ -127,7 +127,8 @@ class TableWriter:
     def _known_columns(self, row: Row) -> list[str]:
         if self._columns is None:
             self._columns = list(row)
-        unknown = [name for name in row if name not in self._columns]
+        known = dict.fromkeys(self._columns)  # rows of features have thousands of columns
+        unknown = [name for name in row if name not in known]
         if unknown:
             raise ValueError(
                 f"row has columns {unknown} that the header lacks; it has {self._columns}"

@@ -32,7 +32,7 @@ class Job:
             return Done((item.path,))
         file = WholeFile(item.path)
         file.write(b"half")
-        os.write(1, b"ready\n")  # in one piece, whoever else writes
+        os.write(1, b"ready\\n")  # in one piece, whoever else writes
         HANG
         file.commit()
         return Done()

@@ -224,7 +224,7 @@ class TestFrames:
         options = {"lossless": True} if format == "WEBP" else {}
         data = files.saved(RGB, format, save_all=True, append_images=[RGB.rotate(180)], **options)
         picture = decode(data)
-        np.testing.assert_array_equal(picture.pixels, COLOR)
+        np.testing.assert_array_equal(picture.pixels[:, :, :3], COLOR)  # WebP's has opacity
         assert picture.notes == ("only the first of 2 frames is used",)
 
     def test_pages(self):
@@ -240,23 +240,24 @@ class TestFrames:
         np.testing.assert_array_equal(picture.pixels, palette[indices])
 
 
-class TestOrientation:
-    # how a camera that was turned stores an upright picture
-    STORED = {
-        1: lambda a: a,
-        2: lambda a: a[:, ::-1],
-        3: lambda a: a[::-1, ::-1],
-        4: lambda a: a[::-1],
-        5: lambda a: a.swapaxes(0, 1),
-        6: lambda a: a.swapaxes(0, 1)[::-1],
-        7: lambda a: a.swapaxes(0, 1)[::-1, ::-1],
-        8: lambda a: a.swapaxes(0, 1)[:, ::-1],
-    }
+# how a camera that was turned stores an upright picture
+STORED = {
+    1: lambda a: a,
+    2: lambda a: a[:, ::-1],
+    3: lambda a: a[::-1, ::-1],
+    4: lambda a: a[::-1],
+    5: lambda a: a.swapaxes(0, 1),
+    6: lambda a: a.swapaxes(0, 1)[::-1],
+    7: lambda a: a.swapaxes(0, 1)[::-1, ::-1],
+    8: lambda a: a.swapaxes(0, 1)[:, ::-1],
+}
 
+
+class TestOrientation:
     @pytest.mark.parametrize("value", range(1, 9))
     @pytest.mark.parametrize("format", ["PNG", "TIFF", "WEBP"])
     def test_all_give_the_same_picture(self, value, format):
-        stored = Image.fromarray(np.ascontiguousarray(self.STORED[value](COLOR)))
+        stored = Image.fromarray(np.ascontiguousarray(STORED[value](COLOR)))
         options = {"lossless": True} if format == "WEBP" else {}
         data = files.saved(stored, format, exif=files.exif(value), **options)
         np.testing.assert_array_equal(decode(data).pixels, COLOR)
@@ -264,7 +265,7 @@ class TestOrientation:
     @pytest.mark.parametrize("value", range(1, 9))
     def test_jpeg(self, value):
         smooth = np.kron(RNG.integers(0, 256, (3, 5)), np.ones((16, 16))).astype(np.uint8)
-        stored = Image.fromarray(np.ascontiguousarray(self.STORED[value](smooth)))
+        stored = Image.fromarray(np.ascontiguousarray(STORED[value](smooth)))
         data = files.saved(stored, "JPEG", exif=files.exif(value, "<"), quality=95)
         np.testing.assert_array_equal(decode(data).pixels, smooth)
 
@@ -314,19 +315,25 @@ class TestMetadata:
         return b"".join(parts) + packer.flush()
 
     @pytest.mark.parametrize("place", ["extra", "after"])
-    @pytest.mark.parametrize("kind", ["zTXt", "iTXt", "iCCP", "many tEXt"])
+    @pytest.mark.parametrize("kind", ["zTXt", "iTXt", "iCCP"])
     def test_texts_that_unpack_to_much_do_not_cost_the_picture(self, kind, place):
-        packed = self.zipped(80 << 20)
+        packed = self.zipped(5 << 20)
         text = {
             "zTXt": files.chunk(b"zTXt", b"Comment\0\0" + packed),
             "iTXt": files.chunk(b"iTXt", b"Comment\0\1\0\0\0" + packed),
             "iCCP": files.chunk(b"iCCP", b"profile\0\0" + packed),
-            "many tEXt": files.chunk(b"tEXt", b"Comment\0" + b"x" * 900_000) * 80,
         }[kind]
         raw = files.packed_rows(COLOR, 8)
         picture = decode(files.png(17, 11, raw, **{place: text}))
         np.testing.assert_array_equal(picture.pixels, COLOR)
         assert picture.notes in ((), ("text and colour profile left out",))
+
+    def test_many_texts_do_not_cost_the_picture(self):
+        texts = files.chunk(b"tEXt", b"Comment\0" + b"x" * 900_000) * 80
+        data = files.png(17, 11, files.packed_rows(COLOR, 8), extra=texts)
+        picture = decode(data)
+        np.testing.assert_array_equal(picture.pixels, COLOR)
+        assert picture.notes == ("text and colour profile left out",)
 
     def test_a_hundred_thousand_chunks(self):
         raw = files.packed_rows(COLOR, 8)
@@ -356,7 +363,7 @@ def test_the_size_that_pillow_finds_must_be_the_header_s():
     (length,) = struct.unpack_from(">H", data, start + 2)
     size = data[start : start + 2 + length]
     larger = size[:5] + struct.pack(">HH", 65000, 65000) + size[9:]
-    with pytest.raises(InputError, match="damaged JPEG .header and picture differ in size"):
+    with pytest.raises(InputError, match=r"damaged JPEG \(header and picture differ"):
         decode(data[: start + 2 + length] + larger + data[start + 2 + length :])
 
 

@@ -33,7 +33,7 @@ def numpy_pad(x, padding, mode, value=0.0):
 @pytest.mark.parametrize("mode", COPIED)
 @pytest.mark.parametrize("size", range(1, 8))
 def test_indices_are_those_of_numpy_pad(mode, size):
-    for before in range(0, 3 * size + 3):
+    for before in range(3 * size + 3):
         for after in (0, 1, size, 2 * size + 3):
             expected = np.pad(np.arange(size), (before, after), mode=mode)
             assert border_indices(size, before, after, mode).tolist() == expected.tolist()
