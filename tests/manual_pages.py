@@ -25,17 +25,16 @@ EXITS = {
     "2": "Usage: a bad option, kernel or name, outputs that collide, refusing to overwrite.",
     "3": "The system stopped it: disk full, no permission, memory, no such device, "
     "an optional package that is missing.",
-    "4": "A model, data set or checkpoint is invalid or unsafe.",
-    "5": "Training diverged.",
+    "4": "Kept for networks: a model, data set or checkpoint is invalid or unsafe.",
+    "5": "Kept for networks: training diverged.",
     "130, 143, 141": "Ended by Ctrl-C, SIGTERM or a closed pipe, after cleaning up.",
 }
 """Exit statuses in the words of all pages."""
 
 VARIABLES = {
-    "CNNTOOL_COMMAND_OPTION": "Default of an option of a command: CNNTOOL_CONVOLVE_BORDER=edge.",
+    "CNNTOOL_COMMAND_OPTION": "Default of an option of one command: CNNTOOL_CONVOLVE_BORDER=edge.",
+    "CNNTOOL_OPTION": "Default of an option of all commands that have it: CNNTOOL_JOBS=1.",
     "CNNTOOL_CONFIG": "File for --config.",
-    "CNNTOOL_JOBS, CNNTOOL_LIMITS, CNNTOOL_DEVICE": "Defaults of these options for all commands.",
-    "CNNTOOL_DEBUG": "Anything but empty: show tracebacks, as --debug does.",
     "NO_COLOR, FORCE_COLOR": "Never, or always, use colour.",
 }
 """Environment variables in the words of all pages."""
@@ -112,7 +111,10 @@ def signature(text: str) -> str:
     """``-k, --kernel KERNEL``: options bold, what they take italic."""
     options, value = _SIGNATURE.fullmatch(text).groups()
     marked = re.sub(r"--?[\w-]+", lambda match: bold(match[0]), options)
-    return marked + (f" {italic(value)}" if value else "")
+    if not value:
+        return marked
+    # a long list of choices may break behind a bar
+    return f"{marked} {italic(value)}".replace("|", r"|\:")
 
 
 def options(command: click.Command, context: click.Context) -> list[str]:
@@ -187,6 +189,8 @@ def head(name: str, line: str, synopsis: str) -> list[str]:
     title, version = roff(name.upper()), roff(f"cnntool {__version__}")
     return [
         f'.TH {title} 1 {DATE} "{version}" "User Commands"',
+        ".nh",  # names of commands must not break
+        ".ad l",
         ".SH NAME",
         rf"{roff(name)} \- {roff(line[0].lower() + line[1:].rstrip('.'))}",
         ".SH SYNOPSIS",
@@ -198,14 +202,12 @@ def head(name: str, line: str, synopsis: str) -> list[str]:
 def top_page() -> str:
     """``cnntool.1``."""
     context = click.Context(group, info_name="cnntool", **group.context_settings)
-    text, _, examples = (group.help or "").partition("\b\nExamples:")
-    first, _, rest = text.strip().partition("\n\n")
+    about = f"{group.help}\n\nEach command has a page of its own, man cnntool-convolve say."
     lines = head(
         "cnntool",
-        " ".join(first.split()),
+        " ".join((group.help or "").split()),
         rf"{bold('cnntool')} [{italic('OPTIONS')}] {italic('COMMAND')} [{italic('ARGS')}]...",
     )
-    about = f"{first}\n\n{rest}\n\nEach command has a page of its own: man cnntool-convolve."
     lines += [*paragraphs(about), *options(group, context), ".SH COMMANDS"]
     lines += tagged((bold(f"cnntool-{name}") + "(1)", line) for name, line in COMMANDS.items())
     lines += exits()
@@ -213,8 +215,8 @@ def top_page() -> str:
     lines += [
         ".SH CONFIGURATION",
         filled(
-            "Options of commands take their value from the command line, else from a CNNTOOL_ "
-            "variable, else from the TOML file of --config, else the default."
+            "An option takes its value from the command line, else from a CNNTOOL_ variable, "
+            "else from the TOML file of --config, else the default."
         ),
         ".PP",
         *as_written(CONFIGURATION.splitlines()),
@@ -226,7 +228,7 @@ def top_page() -> str:
         ".PP",
         *as_written(['eval "$(_CNNTOOL_COMPLETE=bash_source cnntool)"']),
     ]
-    lines += [".SH EXAMPLES", *as_written(line.strip() for line in examples.strip().splitlines())]
+    lines += [".SH EXAMPLES", *as_written(group.examples)]
     lines += see_also([f"cnntool-{name}" for name in COMMANDS])
     return "\n".join(lines) + "\n"
 

@@ -10,6 +10,19 @@ import click
 HEADINGS = ("Options", "Input and output", "Running")
 
 
+def example_lines(text: str) -> list[str]:
+    """The lines of an ``examples`` argument."""
+    return [line.strip() for line in text.strip().splitlines()]
+
+
+def write_examples(lines: list[str], formatter: click.HelpFormatter) -> None:
+    """The first block of a help, its lines as they are."""
+    if lines:
+        with formatter.section("Examples"):
+            for line in lines:
+                formatter.write(" " * formatter.current_indent + line + "\n")
+
+
 class Option(click.Option):
     """A click option that stands under a heading of the help.
 
@@ -43,14 +56,11 @@ class Command(click.Command):
 
     def __init__(self, *args: Any, examples: str = "", **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.examples = [line.strip() for line in examples.strip().splitlines()]
+        self.examples = example_lines(examples)
 
     def format_help_text(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Examples, then what the command does."""
-        if self.examples:
-            with formatter.section("Examples"):
-                for line in self.examples:
-                    formatter.write(" " * formatter.current_indent + line + "\n")
+        write_examples(self.examples, formatter)
         super().format_help_text(ctx, formatter)
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

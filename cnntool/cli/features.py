@@ -58,10 +58,12 @@ def run_features(
     elif suffix not in FORMS and suffix and options.output not in (None, "-", os.devnull):
         known = ", ".join((*ARRAYS, *FORMS))
         raise OptionError(f"features cannot be written as '{suffix}'; use {known}")
+    from cnntool.jobs.feature_files import plain_numbers
+
     with table(options, inputs, form, None) as writer:
 
         def row(values: Mapping[str, Any]) -> None:
-            numbers = values["features"].tolist()
+            numbers = plain_numbers(values["features"])
             if form in ("json", "jsonl"):
                 writer.row({"path": values["path"], "features": numbers})
             else:

@@ -11,6 +11,8 @@ from typing import Any
 
 import click
 
+from cnntool.cli.command import example_lines, write_examples
+
 
 class LazyCommand(click.Command):
     """Name, one-line help and module of a command that is not yet imported."""
@@ -32,11 +34,24 @@ class LazyCommand(click.Command):
 class LazyGroup(click.Group):
     """Answers help, completion and 'did you mean' from stubs; imports only what runs."""
 
-    def __init__(self, *args: Any, table: dict[str, str], package: str, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        *args: Any,
+        table: dict[str, str],
+        package: str,
+        examples: str = "",
+        **kwargs: Any,
+    ) -> None:
         super().__init__(*args, **kwargs)
+        self.examples = example_lines(examples)
         for name, line in table.items():
             module = f"{package}.{name.replace('-', '_')}"
             self.add_command(LazyCommand(name, module, line))
+
+    def format_help_text(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Examples, then what the tool does."""
+        write_examples(self.examples, formatter)
+        super().format_help_text(ctx, formatter)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Names in the table's order: what belongs together stands together."""

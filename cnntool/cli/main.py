@@ -42,9 +42,9 @@ CONTEXT = {
 }
 
 EPILOG = """\b
-Options have defaults of your own, the first of these wins: --border edge; the variables
-CNNTOOL_CONVOLVE_BORDER and CNNTOOL_BORDER; border = "edge" in the file of --config or CNNTOOL_CONFIG,
-below [convolve] or above all tables.
+An option is taken from the first of: the command line (--border edge); CNNTOOL_CONVOLVE_BORDER or
+CNNTOOL_BORDER in the environment; the file of --config or CNNTOOL_CONFIG, border = "edge" below
+[convolve] or above all tables.
 
 \b
 Exit status: 0 done; 1 an input failed or a gate was not met; 2 usage; 3 the system stopped it
@@ -65,21 +65,19 @@ SYSTEM_ERRORS = {
     table=COMMANDS,
     package="cnntool.cli.commands",
     context_settings=CONTEXT,
+    examples="""
+    cnntool convolve photo.jpg -k sobel-x          photo.sobel-x.jpg
+    cnntool edges photos/ -r -o edges/             a tree of pictures, all cores
+    cnntool convolve - -k gaussian-5 -o - < a.png | cnntool edges - -o b.png
+    cnntool hog *.jpg --size 128x64 --csv > features.csv
+    """,
     epilog=EPILOG,
     subcommand_metavar="COMMAND [ARGS]…",
 )
 @click.version_option(__version__, message="cnntool %(version)s")
 @config_option
 def group() -> None:
-    r"""Image filters, features and small neural networks in one pipe-friendly tool.
-
-    \b
-    Examples:
-      cnntool convolve photo.jpg -k sobel-x              -> photo.sobel-x.jpg
-      cnntool edges photos/ -r -o edges/                 a folder tree of pictures
-      cnntool convolve - -k gaussian-5 -o - < a.png | cnntool edges - -o b.png
-      cnntool hog *.jpg --size 128x64 --csv > features.csv
-    """
+    """Image filters and features in one pipe-friendly tool."""
 
 
 def main(argv: Sequence[str] | None = None) -> NoReturn:

@@ -81,14 +81,22 @@ def run_one(options: RunOptions, make: MakeJob) -> None:
     """
     found = gather(options)
     paths = tuple(item.path for item in found.items)
-    inputs = Inputs(items=[Item(paths[0])] if paths else [])
+    first = [Item(paths[0])] if paths else []
+    inputs = Inputs(items=first, notes=found.notes, failures=found.failures)
     plan = _plan(options, inputs)
     job = make(paths=paths, **_shared(options, plan, cores()))
     others = Inputs(items=found.items)
     plan.prepare(
         plan.check(others, lambda item: job.outputs(item) if item is others.items[0] else ())
     )
-    finish(execute(job, inputs, options, 1))
+
+    def failure(sentence: str) -> None:
+        # a reason that names one of the inputs needs no other name in front
+        rest = sentence.removeprefix(f"{quote(paths[0])}: ") if paths else sentence
+        named = rest.startswith(("standard input", *map(quote, paths)))
+        warn(rest if named else sentence)
+
+    finish(execute(job, inputs, options, 1, failure=failure))
 
 
 def run_table(
@@ -190,9 +198,14 @@ def execute(
     jobs: int,
     row: Callable[[Mapping[str, object]], None] | None = None,
     after: Callable[[], None] | None = None,
+    failure: Callable[[str], None] | None = None,
 ) -> Summary:
     """The run itself, with what the user sees of it."""
     notes = Notes(quiet=options.quiet, every=options.verbose > 0)
+    if options.verbose > 1:
+        from cnntool.jobs.timing import Timed
+
+        job = Timed(job)
     with follow(len(inputs.items), shown=options.progress and not options.quiet) as progress:
         try:
             return run(
@@ -208,6 +221,7 @@ def execute(
                 emit_row=row or _print_text,
                 emit_payload=emit_bytes,
                 emit_note=notes.add,
+                emit_failure=failure,
                 emit_summary=_quiet if options.quiet else None,
                 progress=progress,
             )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import math
 import re
 from collections.abc import Sequence
 from typing import Any
@@ -84,6 +86,28 @@ class Size(click.ParamType[tuple[int, int]]):
         return int(match[1]), int(match[2] or match[1])
 
 
+class Finite(click.types.FloatParamType):
+    """A number that is neither infinite nor NaN."""
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> float:
+        """Text -> float."""
+        number = float(super().convert(value, param, ctx))
+        if not math.isfinite(number):
+            self.fail(f"'{value}' is not a finite number")
+        return number
+
+
+class FiniteRange(click.FloatRange):
+    """A number in a range; NaN is in none."""
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> float:
+        """Text -> float."""
+        number = float(super().convert(value, param, ctx))
+        if not math.isfinite(number):
+            self.fail(f"'{value}' is not a finite number")
+        return number
+
+
 class KernelName(click.ParamType[str]):
     """Text of a kernel; completes names from the table.
 
@@ -92,6 +116,10 @@ class KernelName(click.ParamType[str]):
 
     name = "kernel"
     envvar_list_splitter = "|"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> str:
+        """Text as it is; a matrix of a configuration file as JSON."""
+        return value if isinstance(value, str) else json.dumps(value)
 
     def shell_complete(self, ctx: Any, param: Any, incomplete: str) -> list[CompletionItem]:
         """Kernel names with what they do; files after ``@``."""

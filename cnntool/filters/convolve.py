@@ -298,9 +298,7 @@ def _with_alpha(
     return xp.concatenate([result, kept.astype(result.dtype)], axis=2)
 
 
-def method_used(
-    image: Array, kernel: Kernel, options: Convolution, *, alpha: bool = False
-) -> str:
+def method_used(image: Array, kernel: Kernel, options: Convolution, *, alpha: bool = False) -> str:
     """How :func:`convolve` computes: direct, separable or fft, and in which numbers.
 
     Example:

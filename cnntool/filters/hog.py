@@ -69,8 +69,8 @@ def hog(
     References:
         Dalal and Triggs 2005, Histograms of oriented gradients for human detection, section 6;
         without the Gaussian window in a block, without interpolation between bins, as
-        scikit-image's ``skimage.feature.hog``. One difference: where an angle rounds to 180°,
-        scikit-image loses the pixel; here it counts in the last bin.
+        scikit-image's ``skimage.feature.hog``. One difference: where an angle just below 180°
+        rounds to it, scikit-image loses the pixel; here it counts as 0°.
 
     Example:
         >>> ramp = np.tile(np.arange(16.0), (16, 1))
@@ -103,6 +103,22 @@ def hog_length(
     """
     plan = _plan((height, width), orientations, cell, block, signed=False)
     return math.prod((*plan.blocks, *plan.block, plan.orientations))
+
+
+def hog_cells(
+    image: Array,
+    orientations: int = 9,
+    cell: int | Sequence[int] = (8, 8),
+    signed: bool = False,
+    sqrt: bool = False,
+) -> Array:
+    """The histograms themselves, before blocks and norms; arguments and errors as :func:`hog`.
+
+    Shape:
+        (H, W[, C]) -> (cells down, cells across, orientations), float64: sums of the magnitudes
+        of each bin, divided by the pixels of a cell.
+    """
+    return _histograms(image, _plan(image.shape, orientations, cell, (1, 1), signed), sqrt)
 
 
 def hog_image(
@@ -200,9 +216,9 @@ def _histograms(image: Array, plan: _Plan, sqrt: bool) -> Array:
         image = _root(image)
     (rows, columns), (ch, cw), bins = plan.cells, plan.cell, plan.orientations
     width = columns * cw
+    by_slope = image.dtype in (np.uint8, np.uint16) and not plan.signed
     # differences of 8-bit samples are so few that float32 finds the bins of all of them
-    dtype = np.dtype(np.float32 if image.dtype == np.uint8 else np.float64)
-    whole = image.dtype in (np.uint8, np.uint16)
+    dtype = np.dtype(np.float32 if by_slope and image.dtype == np.uint8 else np.float64)
     # where the histogram of each column's cell begins among the histograms of one row of cells
     start = xp.repeat(xp.arange(columns) * bins, cw)
     cells = xp.empty((rows, columns, bins), dtype=np.float64)
@@ -212,7 +228,7 @@ def _histograms(image: Array, plan: _Plan, sqrt: bool) -> Array:
         for first in range(0, rows, step):
             count = min(step, rows - first)
             g_row, g_col = _gradients(image, first * ch, (first + count) * ch, width, dtype)
-            bin_ = _bins(g_row, g_col, bins, plan.signed, whole)
+            bin_ = _bins(g_row, g_col, bins, plan.signed, by_slope)
             place = bin_.reshape(count, ch, width) + start
             place += (xp.arange(count) * (columns * bins))[:, None, None]
             g_row *= g_row
@@ -298,7 +314,7 @@ def _differences(
 def _slopes(g_row: Array, g_col: Array) -> Array:
     """Minus the cotangent of each angle modulo 180°: rises with the angle, costs one division.
 
-    Exact enough to find the bin of differences of 8- or 16-bit samples.
+    It finds the bin of every difference of 8- or 16-bit samples.
     """
     xp = array_module(g_row)
     slope = g_col / g_row
@@ -321,14 +337,14 @@ def _angles(g_row: Array, g_col: Array, turn: int) -> Array:
     return xp.where(angle == 180, 0.0, angle) if turn == 180 else angle
 
 
-def _bins(g_row: Array, g_col: Array, bins: int, signed: bool, whole: bool) -> Array:
+def _bins(g_row: Array, g_col: Array, bins: int, signed: bool, by_slope: bool) -> Array:
     """The bin of each gradient's angle; an angle on an edge belongs to the bin above it."""
     xp = array_module(g_row)
     turn = 360 if signed else 180
     # edges are rounded to float32 as scikit-image's are
     width = np.float32(turn / bins)
     edges = [float(width * np.float32(i)) for i in range(1, bins)]
-    if whole and not signed:
+    if by_slope:
         place, edges = _slopes(g_row, g_col), [_slope(edge) for edge in edges]
     else:
         place = _angles(g_row, g_col, turn)

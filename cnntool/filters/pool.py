@@ -251,10 +251,10 @@ def unreached(
     """
     window = _window(size, stride)
     depth, rows, columns = _axes(shape, window, padding, dilation, ceil_mode)
-    left = []
-    for axis in (rows, columns, depth):
-        reached = (axis.out - 1) * axis.stride - axis.padding + extent(axis.kernel, axis.dilation)
-        left.append(max(axis.size - reached, 0))
+    left = (
+        axis.size - max(inputs.stop for _, _, inputs in axis.taps())
+        for axis in (rows, columns, depth)
+    )
     return Unreached(*left)
 
 

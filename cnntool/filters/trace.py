@@ -63,21 +63,26 @@ def _sum(
             column = int(geometry.column_sources[at[1] * sx + b * dx])
             value = float(fill if min(row, column) < 0 else plane[row, column])
             total += value * weight
-            factor = number_text(weight)
-            terms.append(f"{number_text(value)}·{f'({factor})' if weight < 0 else factor}")
+            terms.append(f"{_signed(value)}·{_signed(weight)}")
     text = " + ".join(terms)
     after = ""
     if kernel.scale != 1:
-        total, after = total / kernel.scale, after + f" / {number_text(kernel.scale)}"
+        total, after = total / kernel.scale, after + f" / {_signed(kernel.scale)}"
     gain = options.factor(kernel)
     if gain != 1:
-        total, after = total * gain, after + f" · {number_text(gain)}"
+        total, after = total * gain, after + f" · {_signed(gain)}"
     if after:
         text = f"({text}){after}"
     offset = kernel.offset + options.offset
     if offset:
-        total, text = total + offset, f"{text} + {number_text(offset)}"
+        total, text = total + offset, f"{text} + {_signed(offset)}"
     return f"{text} = {number_text(total)}"
+
+
+def _signed(value: float) -> str:
+    """A number inside a sum: negative ones in brackets."""
+    text = number_text(value)
+    return f"({text})" if text.startswith("-") else text
 
 
 def value_lines(image: NDArray[np.generic], kernel: Kernel, options: Convolution) -> Iterator[str]:
@@ -86,17 +91,23 @@ def value_lines(image: NDArray[np.generic], kernel: Kernel, options: Convolution
     Raises:
         ShapeError: A plane is larger than :data:`LARGEST_PRINTED` samples.
     """
+    _check_printable(image)
     result = convolve(image.astype(np.float64), kernel, **vars(options))
-    if max(image.shape[0] * image.shape[1], result.shape[0] * result.shape[1]) > LARGEST_PRINTED:
-        raise ShapeError(
-            f"{image.shape[0]}x{image.shape[1]} values are too many to print; "
-            f"at most {LARGEST_PRINTED}: crop the picture, or use -o FILE.npy"
-        )
+    _check_printable(result)
     yield from _titled("kernel " + kernel.name, kernel.array())
     for (name, before), (_, after) in zip(planes(image), planes(result), strict=True):
         mark = f" {name}" if name else ""
         yield from _titled("input" + mark, before)
         yield from _titled("output" + mark, after)
+
+
+def _check_printable(image: NDArray[np.generic]) -> None:
+    height, width = image.shape[:2]
+    if height * width > LARGEST_PRINTED:
+        raise ShapeError(
+            f"{height}x{width} values are too many to print; "
+            f"at most {LARGEST_PRINTED}: crop the picture, or use -o FILE.npy"
+        )
 
 
 def _titled(title: str, matrix: NDArray[np.generic]) -> Iterator[str]:

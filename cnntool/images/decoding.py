@@ -86,7 +86,7 @@ def decode(data: bytes, header: Header) -> Picture:
         notes.append("text and colour profile left out")
     if isinstance(header, png.PngHeader) and _may_lack_rows(image, header):
         png.check_complete(data, header)
-    mode = image.mode
+    mode = "LA" if _is_deep_la(header) else image.mode
     if _is_deep_color(image, header):
         mode += ";16"
         notes.append(DEEP_COLOR)
@@ -167,6 +167,11 @@ def _is_deep_color(image: Image.Image, header: Header) -> bool:
     return 16 in bits
 
 
+def _is_deep_la(header: Header) -> bool:
+    """Whether Pillow makes RGBA of grey and opacity, for want of a wide LA."""
+    return isinstance(header, png.PngHeader) and header.color_type == 4 and header.depth == 16
+
+
 def _turned_upright(image: Image.Image, header: Header) -> Image.Image:
     if header.format == "tiff":  # Pillow has done it
         return image
@@ -182,8 +187,8 @@ def _pixels(
         image = _lab_to_rgb(image)
     if image.mode not in _TAKEN_AS:
         raise InputError(f"pixels of kind {image.mode} are not supported; convert to RGB first")
-    if isinstance(header, png.PngHeader) and header.color_type == 4:
-        target = "LA"  # Pillow makes RGBA of deep LA
+    if _is_deep_la(header):
+        target = "LA"
     elif image.mode == "P" and image.has_transparency_data:
         target = "RGBA"
     else:

@@ -180,8 +180,15 @@ def _skip_color_table(at: Cursor, flags: int) -> None:
 
 
 def _skip_sub_blocks(at: Cursor) -> None:
-    while length := at.number(1):
-        at.skip(length)
+    # a large GIF has tens of thousands: so without the cursor's calls
+    data, position = at.data, at.position
+    length = 1
+    while length:
+        if position >= len(data):
+            raise truncated("gif", "a block of picture data is cut")
+        length = data[position]
+        position += 1 + length
+    at.position = position
 
 
 def _signed(value: int) -> int:

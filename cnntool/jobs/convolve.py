@@ -54,7 +54,7 @@ class ConvolveJob(PictureJob):
             return
         pixels = picture.pixels
         if picture.alpha:
-            if (pixels[..., -1] < picture.full_range).any():
+            if float(pixels[..., -1].min()) < picture.full_range:
                 notes.append("sums and matrices are of the stored colours; opacity is left out")
             pixels = pixels[..., :-1]
         for kernel in self.kernels:

@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import functools
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from cnntool.errors import InputError
+from cnntool.errors import InputError, OptionError, ShapeError
 from cnntool.filters.flatten import flatten
-from cnntool.filters.hog import hog, hog_image, hog_length
-from cnntool.filters.levels import Levels
+from cnntool.filters.hog import hog, hog_cells, hog_length
 from cnntool.folder.job import Done, Item
 from cnntool.folder.outputs import OutputPlan
+from cnntool.images.limits import BYTES_PER_PIXEL_AND_KERNEL, limits, memory_needed, reserve
 from cnntool.images.picture import Picture
 from cnntool.images.reading import opened
 from cnntool.images.resizing import resized
 from cnntool.images.writing import encode
 from cnntool.jobs.picture import grey
+from cnntool.report.histograms import draw_histograms
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,37 +53,63 @@ class FeatureJob:
         """Length of the row, without computing it."""
         raise NotImplementedError(f"{type(self).__name__} counts no features")
 
-    def prepared(self, picture: Picture) -> Picture:
-        """The picture in the wanted size and colour, without opacity."""
-        if self.gray:
-            picture = grey(picture)
-        if picture.alpha:
-            pixels = picture.pixels[..., :-1]
-            pixels = pixels[..., 0] if pixels.shape[2] == 1 else pixels
-            picture = Picture(np.ascontiguousarray(pixels), format=picture.format)
-        return picture if self.size is None else resized(picture, self.size)
+    def fixed_length(self) -> int:
+        """Length of every row as the options tell it; 0 if it depends on the picture.
+
+        Raises:
+            OptionError: The size asked for gives no row at all.
+        """
+        raise NotImplementedError(f"{type(self).__name__} counts no features")
+
+    def buffers(self) -> int:
+        """Memory for the row and on the way to it, in float32 RGB copies of the picture."""
+        return 1
+
+    @contextmanager
+    def prepared(self, path: str) -> Iterator[Picture]:
+        """The picture at ``path`` in the wanted size and colour, without opacity."""
+        kernels = self.buffers()
+        with opened(path, limits=self.limits, kernels=kernels) as picture:
+            if self.gray:
+                picture = grey(picture)
+            if picture.alpha:
+                pixels = picture.pixels[..., :-1]
+                pixels = pixels[..., 0] if pixels.shape[2] == 1 else pixels
+                picture = Picture(
+                    np.ascontiguousarray(pixels), format=picture.format, notes=picture.notes
+                )
+            if self.size is None:
+                yield picture
+                return
+            profile = limits(self.limits)
+            profile.check_picture(self.size[1], self.size[0])
+            what = f"--size {self.size[0]}x{self.size[1]}: these pixels"
+            with reserve(memory_needed(math.prod(self.size), kernels), profile, what):
+                yield resized(picture, self.size)
 
     def measure(self, path: str) -> int:
-        """Length of the row of the picture at ``path``."""
-        with opened(path, limits=self.limits, kernels=2) as picture:
-            return self.count(self.prepared(picture))
+        """Length of the row of the picture at ``path``.
+
+        Raises:
+            InputError: It cannot be read, or gives no row.
+        """
+        with self.prepared(path) as picture:
+            return self.count(picture)
 
     def __call__(self, item: Item) -> Done:
         """Read, compute, check the length."""
-        with opened(item.path, limits=self.limits, kernels=4) as picture:
-            ready = self.prepared(picture)
-            row = self.features(ready)
+        with self.prepared(item.path) as picture:
+            row = self.features(picture)
             if self.length and len(row) != self.length:
                 raise InputError(
                     f"gives {len(row)} numbers, the first picture {self.length}; "
                     "bring all pictures to one size and colour with --size HxW and --gray"
                 )
-            done = Done(
+            return Done(
                 rows=({"path": item.path, "features": row},),
-                paths=self.extras(item, ready),
+                paths=self.extras(item, picture),
                 notes=picture.notes,
             )
-        return done
 
     def extras(self, item: Item, picture: Picture) -> tuple[str, ...]:
         """Files written beside the row."""
@@ -103,6 +133,10 @@ class FlattenJob(FeatureJob):
     def count(self, picture: Picture) -> int:
         """H · W · C."""
         return int(picture.pixels.size)
+
+    def fixed_length(self) -> int:
+        """H · W in grey."""
+        return math.prod(self.size) if self.size is not None and self.gray else 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -149,18 +183,35 @@ class HogJob(FeatureJob):
     def count(self, picture: Picture) -> int:
         """Length by formula."""
         height, width = picture.pixels.shape[:2]
-        return self.count_of((height, width))
+        return self._length_of((height, width))
 
-    def count_of(self, size: tuple[int, int]) -> int:
-        """Length of the row of a picture of ``size``."""
+    def fixed_length(self) -> int:
+        """Length by formula; colours do not change it."""
+        if self.size is None:
+            return 0
+        try:
+            return self._length_of(self.size)
+        except ShapeError as error:
+            shown = f"--size {self.size[0]}x{self.size[1]}"
+            raise OptionError(f"{shown}: {error.message.replace('the image', 'it')}") from error
+
+    def _length_of(self, size: tuple[int, int]) -> int:
         return hog_length(*size, orientations=self.orientations, cell=self.cell, block=self.block)
+
+    def buffers(self) -> int:
+        """Cells in float64 and blocks in float32, each with what is computed beside it."""
+        cells = self.orientations / math.prod(self.cell)
+        nbytes = cells * (2 * 8 + 2 * 4 * math.prod(self.block))
+        return math.ceil(nbytes / BYTES_PER_PIXEL_AND_KERNEL)
 
     def extras(self, item: Item, picture: Picture) -> tuple[str, ...]:
         """Writes the picture of the histograms."""
         if self.pictures is None:
             return ()
-        options = {k: v for k, v in self._options.items() if k not in ("block", "norm")}
-        levels = Levels(np.uint8, "rescale")
-        drawing = Picture(levels.of(hog_image(picture.pixels, **options)))
+        cells = hog_cells(
+            picture.pixels, self.orientations, self.cell, signed=self.signed, sqrt=self.sqrt
+        )
+        height, width = picture.pixels.shape[:2]
+        drawing = draw_histograms(cells, self.cell, (height, width), signed=self.signed)
         path = self.pictures.path(item, "hog")
-        return (path,) if self.pictures.write(path, encode(drawing, "png")) else ()
+        return (path,) if self.pictures.write(path, encode(Picture(drawing), "png")) else ()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from cnntool.files import write_whole
 from cnntool.filters.kernel import Kernel
 from cnntool.filters.kernel_families import FAMILIES
 from cnntool.filters.kernel_text import parse_kernel
@@ -96,7 +95,6 @@ def kernel_lines(names: Sequence[str]) -> Iterator[str]:
             yield f"  source: {kernel.source}"
 
 
-def write_kernel_picture(text: str, path: str, *, force: bool = False) -> None:
-    """Write a picture of the kernel's matrix as PNG."""
-    drawing = Picture(matrix_picture(parse_kernel(text).array()))
-    write_whole(path, encode(drawing, "png"), force=force)
+def kernel_picture(text: str) -> bytes:
+    """A PNG of the kernel's matrix: colours by sign and size, with the numbers."""
+    return encode(Picture(matrix_picture(parse_kernel(text).array())), "png")

@@ -10,11 +10,12 @@ import numpy as np
 
 from cnntool import backend
 from cnntool.backend import Array
-from cnntool.errors import OptionError
+from cnntool.errors import InputError, OptionError
+from cnntool.files import quote
 from cnntool.filters.channels import luma
 from cnntool.filters.levels import Levels
 from cnntool.filters.ranges import fit_floats
-from cnntool.folder.job import STANDARD_OUTPUT, Done, Item
+from cnntool.folder.job import STANDARD_INPUT, STANDARD_OUTPUT, Done, Item
 from cnntool.folder.outputs import OutputPlan
 from cnntool.images.formats import FORMATS, by_suffix, output_format
 from cnntool.images.picture import Picture
@@ -228,6 +229,20 @@ class PictureJob:
         levels = Levels(target.dtype, "clip", full_range=self.full_range(picture))
         pixels = levels.of(picture.pixels)
         return replace(picture, pixels=pixels)
+
+
+def part(path: str, *, limits: str, kernels: int = 0) -> Picture:
+    """The picture in one of several files that become one result; errors name the file.
+
+    Raises:
+        InputError: As for :func:`cnntool.images.reading.opened`.
+    """
+    try:
+        with opened(path, limits=limits, kernels=kernels) as picture:
+            return picture
+    except InputError as error:
+        name = "standard input" if path == STANDARD_INPUT else quote(path)
+        raise type(error)(f"{name}: {error}", **error.facts) from error
 
 
 def grey(picture: Picture) -> Picture:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
 
 from cnntool.errors import InputError
 from cnntool.files import quote
 from cnntool.filters.pyramid import collapse, gaussian_pyramid, laplacian_pyramid
 from cnntool.folder.job import Done, Item
 from cnntool.images.picture import Picture
-from cnntool.images.reading import opened
-from cnntool.jobs.picture import Named, PictureJob, Target
+from cnntool.jobs.picture import Named, PictureJob, Target, part
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,21 +41,15 @@ class PyramidJob(PictureJob):
         """The levels, largest first."""
         build = gaussian_pyramid if self.kind == "gaussian" else laplacian_pyramid
         pixels = self.on_device(picture.pixels)
+        full_range = self.full_range(picture)
         for level, values in enumerate(build(pixels, self.count)):
             # the last Laplacian level is a picture again, the others scatter about 0
             signed = self.kind == "laplacian" and level < self.count - 1
+            what = f"l{level}"
             result = replace(picture, pixels=self.on_host(values))
-            yield (
-                f"l{level}",
-                self.ranged(
-                    result,
-                    target,
-                    self.full_range(picture),
-                    notes,
-                    signed=signed,
-                    title=f"l{level}",
-                ),
-            )
+            if signed and target.dtype is not None:
+                result = _opaque(result)
+            yield what, self.ranged(result, target, full_range, notes, signed=signed, title=what)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,18 +69,32 @@ class CollapseJob(PictureJob):
     def __call__(self, item: Item) -> Done:
         """Read all levels, collapse, write."""
         parts = [(path, part(path, limits=self.limits, kernels=3)) for path in self.paths]
-        parts.sort(key=lambda pair: pair[1].pixels.shape[0] * pair[1].pixels.shape[1], reverse=True)
+        parts.sort(key=lambda pair: math.prod(pair[1].pixels.shape[:2]), reverse=True)
         largest, first = parts[0]
         for path, picture in parts:
             if picture.channels != first.channels:
                 raise InputError(
-                    f"{quote(path)} has {channels_text(picture)}, {quote(largest)} "
-                    f"{channels_text(first)}; levels of one pyramid have the same channels"
+                    f"{quote(path)} has {picture.channels} channels, {quote(largest)} "
+                    f"{first.channels}; levels of one pyramid have the same channels"
                 )
         notes = [note for _, picture in parts for note in picture.notes]
         values = self.on_host(collapse([self.on_device(p.pixels) for _, p in parts]))
+        deep = first.pixels.dtype == np.uint16 or self._is_deep(values, parts[-1][1].pixels)
+        # only its shape and type matter
+        like = np.broadcast_to(np.uint16(0) if deep else np.uint8(0), values.shape)
+        target = self.target(item, replace(first, pixels=like), notes)
         whole = replace(first, pixels=values)
-        if values.dtype.kind == "f" and self._is_deep(parts[0][1], values):
-            whole = replace(whole, pixels=values)
-        target = self.target(item, first, notes)
+        whole = self.ranged(whole, target, 65535.0 if deep else 255.0, notes)
         return self.deliver(item, target, [("collapsed", whole)], Done(notes=tuple(notes)))
+
+    def _is_deep(self, whole: NDArray[np.generic], smallest: NDArray[np.generic]) -> bool:
+        """Whether samples are 0..65535: floats do not say, but averages beyond 8 bits do."""
+        return bool(smallest.max() > 2 * 255) or (self.depth == 16 and bool(whole.max() > 256))
+
+
+def _opaque(picture: Picture) -> Picture:
+    """The picture without opacity: differences of it are none."""
+    if not picture.alpha:
+        return picture
+    colour = picture.pixels[..., :-1]
+    return replace(picture, pixels=colour if colour.shape[2] > 1 else colour[..., 0], alpha=False)

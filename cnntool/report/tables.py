@@ -6,6 +6,7 @@ JSON array is closed whatever happens in between. Names with bytes that are no t
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import math
@@ -120,8 +121,10 @@ class TableWriter:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        # a stream that failed takes no end of an array either
         if not isinstance(error, OSError):
+            self.close()
+            return
+        with contextlib.suppress(OSError):  # the stream may be what failed
             self.close()
 
     def _known_columns(self, row: Row) -> list[str]:
@@ -149,15 +152,17 @@ class TableWriter:
             self._write_separated(self._known_columns(row))
 
     def _write_separated(self, values: Sequence[object]) -> None:
+        self._send(self._separated(values) + "\n")
+
+    def _separated(self, values: Sequence[object]) -> str:
+        """One line of csv or tsv, without its end."""
         texts = [cell_text(value) for value in values]
         if self._kind == "tsv":
-            self._send("\t".join(map(_tsv_cell, texts)) + "\n")
-            return
+            return "\t".join(map(_tsv_cell, texts))
         if self._on_terminal:
             texts = [_printable(text) for text in texts]
-        line = ",".join(map(_csv_cell, texts))
         # a lone empty value must not look like an empty line
-        self._send((line or '""') + "\n")
+        return ",".join(map(_csv_cell, texts)) or '""'
 
     def _write_aligned(self, row: Row) -> None:
         self._known_columns(row)

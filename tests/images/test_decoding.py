@@ -233,6 +233,17 @@ class TestFrames:
         np.testing.assert_array_equal(picture.pixels, COLOR)
         assert picture.notes == ("only the first of 2 pages is used",)
 
+    def test_one_transparent_level_of_a_grey_gif(self):
+        levels = RNG.integers(0, 256, (9, 13))
+        data = files.gif([levels], np.repeat(np.arange(256), 3).reshape(256, 3))
+        clear = int(levels[3, 4])
+        control = b"!\xf9\x04\x01\0\0" + bytes([clear]) + b"\0"
+        start = 13 + 3 * 256
+        picture = decode(data[:start] + control + data[start:])
+        np.testing.assert_array_equal(picture.pixels[:, :, 0], levels)
+        np.testing.assert_array_equal(picture.pixels[:, :, -1], np.where(levels == clear, 0, 255))
+        assert picture.alpha
+
     def test_gif_by_hand(self):
         indices = RNG.integers(0, 256, (9, 13))
         palette = RNG.integers(0, 256, (256, 3))

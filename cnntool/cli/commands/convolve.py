@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import click
@@ -9,8 +10,9 @@ import click
 from cnntool.cli.command import Command
 from cnntool.cli.options import RunOptions, option, picture_options
 from cnntool.cli.running import run_pictures
-from cnntool.cli.types import KernelName, Numbers, PaddingType
+from cnntool.cli.types import Finite, KernelName, Numbers, PaddingType
 from cnntool.filters.words import BORDERS, METHODS, NORMALIZES, RANGES
+from cnntool.images.formats import by_suffix
 
 
 @click.command(
@@ -45,7 +47,7 @@ from cnntool.filters.words import BORDERS, METHODS, NORMALIZES, RANGES
     help="What the padding holds. Row 1 2 3 4: reflect 3 2|1 2 3 4|3 2, symmetric 2 1|…|4 3, "
     "edge 1 1|…|4 4, wrap 3 4|…|1 2, constant 0 0|…|0 0, max: the largest value.",
 )
-@option("--border-value", type=float, default=0.0, help="Value of the border 'constant'.")
+@option("--border-value", type=Finite(), default=0.0, help="Value of the border 'constant'.")
 @option("--stride", type=Numbers("N[,M]", low=1), default="1", help="Step down, across.")
 @option("--dilation", type=Numbers("N[,M]", low=1), default="1", help="Distance of the elements.")
 @option("--flip", is_flag=True, help="Turn the kernel by 180°: true convolution.")
@@ -55,8 +57,8 @@ from cnntool.filters.words import BORDERS, METHODS, NORMALIZES, RANGES
     default="none",
     help="Divide the kernel by its sum, or by the sum of its absolute values.",
 )
-@option("--scale", type=float, default=1.0, help="Multiply results.")
-@option("--offset", type=float, default=0.0, help="Add to results.")
+@option("--scale", type=Finite(), default=1.0, help="Multiply results.")
+@option("--offset", type=Finite(), default=0.0, help="Add to results.")
 @option(
     "--range",
     "range_",
@@ -97,6 +99,11 @@ def command(
     """
     if stack and grid:
         raise click.UsageError("--stack and --grid exclude each other")
+    if trace or values:
+        if run.output == "-":
+            raise click.UsageError("-o - leaves no room on standard output for --trace or --values")
+        if trace and options["linear"]:
+            raise click.UsageError("--trace shows sums of stored values; leave out --linear")
     from cnntool.filters.kernel_text import parse_kernel, what_names
 
     chosen = tuple(parse_kernel(text) for text in kernels)
@@ -122,8 +129,15 @@ def command(
         )
 
     writes = run.output is not None or not (trace or values)
-    if stack and run.format is None and (run.output is None or not run.output.endswith(".npy")):
-        from dataclasses import replace
-
-        run = replace(run, format="npy")
+    if stack:
+        run = replace(run, format=_stack_format(run))
     run_pictures(run, make, writes=writes)
+
+
+def _stack_format(run: RunOptions) -> str:
+    """A stack is an array, in whatever file it goes."""
+    suffix = by_suffix(run.output or "")
+    folder = (run.output or "").endswith("/")
+    if run.format not in (None, "npy") or (suffix not in (None, "npy") and not folder):
+        raise click.UsageError("--stack needs .npy; use -o NAME.npy or --format npy")
+    return "npy"

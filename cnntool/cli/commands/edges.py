@@ -9,6 +9,7 @@ import click
 from cnntool.cli.command import Command
 from cnntool.cli.options import RunOptions, option, picture_options
 from cnntool.cli.running import run_pictures
+from cnntool.cli.types import Finite, FiniteRange
 from cnntool.filters.operators import OPERATORS, SHOWS
 from cnntool.filters.words import BORDERS, RANGES
 
@@ -50,17 +51,17 @@ from cnntool.filters.words import BORDERS, RANGES
     default="reflect",
     help="What lies around the picture.",
 )
-@option("--border-value", type=float, default=0.0, help="Value of the border 'constant'.")
-@option("--sigma", type=click.FloatRange(0), default=1.0, help="Smoothing of canny, in pixels.")
+@option("--border-value", type=Finite(), default=0.0, help="Value of the border 'constant'.")
+@option("--sigma", type=FiniteRange(0), default=1.0, help="Smoothing of canny, in pixels.")
 @option(
     "--low",
-    type=click.FloatRange(0),
+    type=FiniteRange(0),
     default=0.1,
     help="Lower threshold of canny, share of the full range.",
 )
 @option(
     "--high",
-    type=click.FloatRange(0),
+    type=FiniteRange(0),
     default=0.2,
     help="Upper threshold of canny, share of the full range.",
 )

@@ -32,16 +32,9 @@ def command(run: RunOptions, space: str, depth: str | None) -> None:
         raise click.UsageError("merge needs -o OUT")
 
     def make(*, paths: tuple[str, ...], **shared: Any) -> Any:
-        from cnntool.errors import OptionError
-        from cnntool.filters.channels import SPACES as TABLE
-        from cnntool.jobs.channels import MergeJob
+        from cnntool.jobs.channels import MergeJob, check_count
 
-        names = TABLE[space].names
-        if len(paths) not in (len(names), len(names) + 1):
-            raise OptionError(
-                f"{space} is merged from {len(names)} pictures ({', '.join(names)}), or one more "
-                f"for opacity; got {len(paths)}"
-            )
+        check_count(space, len(paths))
         return MergeJob(space=space, paths=paths, depth=int(depth or 0), **shared)
 
     run_one(run, make)

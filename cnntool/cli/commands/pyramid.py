@@ -11,6 +11,7 @@ from cnntool.cli.command import Command
 from cnntool.cli.options import RunOptions, option, picture_options
 from cnntool.cli.running import run_one, run_pictures
 from cnntool.filters.words import PYRAMIDS, RANGES
+from cnntool.images.formats import by_suffix
 
 
 @click.command(
@@ -59,7 +60,7 @@ def command(
         def make_one(**shared: Any) -> Any:
             from cnntool.jobs.pyramid import CollapseJob
 
-            return CollapseJob(depth=int(depth or 0), **shared)
+            return CollapseJob(range=range_, depth=int(depth or 0), **shared)
 
         run_one(run, make_one)
         return
@@ -71,6 +72,6 @@ def command(
             kind=kind, count=levels, range=range_, gray=gray, depth=int(depth or 0), **shared
         )
 
-    if kind == "laplacian" and run.format is None:
+    if kind == "laplacian" and run.format is None and by_suffix(run.name or "") is None:
         run = replace(run, format="npy")
     run_pictures(run, make)

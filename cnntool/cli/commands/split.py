@@ -44,15 +44,17 @@ def command(
     """Split pictures into one grey picture per channel."""
     if crop is not None and not values:
         raise click.UsageError("--crop goes with --values")
+    if values and run.output == "-":
+        raise click.UsageError("-o - leaves no room on standard output for --values")
     wanted = tuple(name.strip() for name in (channels or "").split(",") if name.strip())
     writes = run.output is not None or not values
 
     def make(**shared: Any) -> Any:
-        from cnntool.jobs.channels import SplitJob
+        from cnntool.jobs.channels import SplitJob, check_names
 
         return SplitJob(
             space=space,
-            channels=wanted,
+            channels=check_names(space, wanted),
             values=values,
             crop=crop,
             depth=int(depth or 0),
