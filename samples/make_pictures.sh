@@ -21,7 +21,8 @@ small chelsea.jpg | cnntool convolve - \
   --grid --quality 80 -q -f -o "$out/kernels.jpg"
 
 cnntool kernels sobel-x --png "$out/sobel-x.png" -q -f
-small astronaut.jpg | cnntool hog - --visualize "$out/hog.png" -q -f -o /dev/null
+cnntool pool "$here/astronaut.jpg" --kind avg --size 4 -o - --format npy |
+  cnntool hog - --visualize "$out/hog.png" -q -f -o /dev/null
 cnntool pool "$here/astronaut.jpg" --size 8 -q -f -o "$out/pooled.png"
 cnntool pyramid "$here/chelsea.jpg" --levels 4 --name 'gaussian-{what}{ext}' \
   --quality 80 -q -f -o "$out/"

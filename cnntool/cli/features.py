@@ -7,16 +7,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
-import click
-
 from cnntool.cli.options import RunOptions
-from cnntool.cli.running import execute, finish, gather, shares, table
+from cnntool.cli.running import execute, finish, form_asked_for, gather, shares, table
 from cnntool.cli.streams import emit
 from cnntool.errors import InputError, OptionError
+from cnntool.files import complaint
 from cnntool.folder.inputs import Inputs
 from cnntool.folder.outputs import OutputPlan, check_result_file
+from cnntool.report.feature_tables import FeatureTable
 
-FORMS = {".csv": "csv", ".tsv": "tsv", ".json": "json", ".jsonl": "jsonl", ".txt": "table"}
 ARRAYS = (".npy", ".npz")
 
 
@@ -38,75 +37,75 @@ def run_features(
         dry_run: Print the length of a row and stop.
     """
     job = make(limits=options.limits)
+    length = job.fixed_length()
     if dry_run:
-        emit(str(_length(job, options)))
+        emit(str(length or _first_length(job, gather(options))))
         return
-    inputs = gather(options)
+    inputs = gather(options, results=visualize)
     if visualize is not None:
         plan = _pictures(visualize, inputs, options)
         job = replace(job, pictures=plan)
         plan.prepare(plan.check(inputs, job.outputs))
-    if len(inputs.items) > 1:
-        job = replace(job, length=_first_length(job, inputs))
-    suffix = os.path.splitext(options.output or "")[1].lower()
-    if suffix in ARRAYS:
+    if not length and len(inputs.items) > 1:
+        length = _common_length(job, inputs)
+    job = replace(job, length=length)
+    if os.path.splitext(options.output or "")[1].lower() in ARRAYS:
         _into_arrays(job, inputs, options)
         return
-    given = click.get_current_context().get_parameter_source("as_form")
-    if suffix in FORMS and form == "tsv" and given is not click.core.ParameterSource.COMMANDLINE:
-        form = FORMS[suffix]
-    elif suffix not in FORMS and suffix and options.output not in (None, "-", os.devnull):
-        known = ", ".join((*ARRAYS, *FORMS))
-        raise OptionError(f"features cannot be written as '{suffix}'; use {known}")
-    from cnntool.jobs.feature_files import plain_numbers
-
-    with table(options, inputs, form, None) as writer:
+    rows_on_stdout = options.output in (None, "-")
+    with table(FeatureTable, options, inputs, form, more=ARRAYS) as writer:
 
         def row(values: Mapping[str, Any]) -> None:
-            numbers = plain_numbers(values["features"])
-            if form in ("json", "jsonl"):
-                writer.row({"path": values["path"], "features": numbers})
-            else:
-                cells = {f"f{place}": number for place, number in enumerate(numbers)}
-                writer.row({"path": values["path"], **cells})
+            writer.features(values["path"], values["features"])
 
-        jobs = shares(options, inputs)[0]
-        summary = execute(job, inputs, replace(options, skip_existing=False), jobs, row=row)
+        summary = execute(
+            job,
+            inputs,
+            options,
+            shares(options, inputs)[0],
+            row=row,
+            # names of pictures among the rows would spoil the table
+            path=(lambda path: None) if rows_on_stdout else None,
+        )
     finish(summary)
 
 
 def _into_arrays(job: Any, inputs: Inputs, options: RunOptions) -> None:
-    """All rows in memory, then one file: (n, d), and the paths in an .npz."""
+    """All rows in one file at the end: (n, d), and the paths in an .npz."""
+    from cnntool.jobs.feature_files import FeatureFile
+
     path = str(options.output)
+    if word := form_asked_for():
+        raise OptionError(f"{word} is for tables; leave it out to write {path}")
     check_result_file(path, inputs, force=options.force)
-    rows: list[Any] = []
-    names: list[str] = []
+    with FeatureFile(path, force=options.force) as file:
 
-    def row(values: Mapping[str, Any]) -> None:
-        rows.append(values["features"])
-        names.append(str(values["path"]))
+        def row(values: Mapping[str, Any]) -> None:
+            file.add(values["path"], values["features"])
 
-    jobs = shares(options, inputs)[0]
-    summary = execute(job, inputs, options, jobs, row=row)
-    if rows:
-        from cnntool.jobs.feature_files import write_features
-
-        write_features(path, rows, names, force=options.force)
-        emit(path)
+        summary = execute(job, inputs, options, shares(options, inputs)[0], row=row)
+        if file.commit():
+            emit(path)
     finish(summary)
 
 
-def _length(job: Any, options: RunOptions) -> int:
-    if job.size is not None and not options.paths:
-        return int(job.count_of(job.size))
-    inputs = gather(options)
-    return int(job.measure(inputs.items[0].path))
-
-
 def _first_length(job: Any, inputs: Inputs) -> int:
-    """Length of the first picture's row; damaged ones fail in their turn."""
-    if job.size is not None and job.gray:
-        return 0  # all are alike
+    """Length of the row of the first input.
+
+    Raises:
+        InputError: It gives none.
+    """
+    for path, reason in inputs.failures:
+        raise InputError(complaint(path, reason))
+    path = inputs.items[0].path
+    try:
+        return int(job.measure(path))
+    except InputError as error:
+        raise InputError(complaint(path, str(error))) from error
+
+
+def _common_length(job: Any, inputs: Inputs) -> int:
+    """Length of the first row that there will be; damaged pictures fail in their turn."""
     for item in inputs.items:
         if item.path != "-":
             try:

@@ -104,6 +104,9 @@ def _run(arguments: list[str]) -> int:
                 sys.stdout.flush()
             return 0
     except click.exceptions.Exit as request:
+        if request.exit_code == 0 and sys.stdout is None:  # help or version for nobody
+            warn(f"standard output: cannot be written: {os.strerror(errno.EBADF)}")
+            return 3
         return request.exit_code
     except click.exceptions.NoArgsIsHelpError as request:
         click.echo(request.format_message())

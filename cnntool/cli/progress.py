@@ -1,15 +1,16 @@
-"""How far a run has come: a bar on a terminal, else a line at every tenth."""
+"""How far a run has come: a bar on a terminal, else a line at every tenth of a long run."""
 
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from cnntool.cli.streams import warn
 
-FEW = 20
-"""Runs of fewer inputs need no lines."""
+QUIET_SECONDS = 2.0
+"""A run that is over by then needs no lines."""
 
 
 @contextmanager
@@ -22,7 +23,7 @@ def follow(total: int, *, shown: bool) -> Iterator[Callable[[int, int], None]]:
     if not shown or total < 2 or sys.stderr is None:
         yield lambda done, total: None
     elif not sys.stderr.isatty():
-        yield _Tenths(total)
+        yield _Tenths()
     elif sys.stdout is not None and sys.stdout.isatty():
         yield lambda done, total: None
     else:
@@ -39,11 +40,12 @@ def follow(total: int, *, shown: bool) -> Iterator[Callable[[int, int], None]]:
 class _Tenths:
     """One plain line at every 10 %."""
 
-    def __init__(self, total: int) -> None:
-        self.shown = 0 if total >= FEW else 10
+    def __init__(self) -> None:
+        self.shown = 0
+        self.begins = time.monotonic() + QUIET_SECONDS
 
     def __call__(self, done: int, total: int) -> None:
         tenth = done * 10 // total
-        if tenth > self.shown and tenth < 10:
+        if self.shown < tenth < 10 and time.monotonic() >= self.begins:
             self.shown = tenth
             warn(f"{tenth * 10} % ({done} of {total})")

@@ -8,7 +8,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -30,11 +30,27 @@ if TYPE_CHECKING:
 
 WRITABLE_SUFFIXES = frozenset(s for name in WRITABLE for s in FORMATS[name].suffixes)
 
+FORMS = {".csv": "csv", ".tsv": "tsv", ".json": "json", ".jsonl": "jsonl", ".txt": "table"}
+"""Suffix of a table's file -> its form."""
+
 MakeJob = Callable[..., "PictureJob"]
+Table = TypeVar("Table", bound=TableWriter)
 
 
-def gather(options: RunOptions, suffixes: frozenset[str] = KNOWN_SUFFIXES) -> Inputs:
-    """The inputs that the user named."""
+def gather(
+    options: RunOptions,
+    suffixes: frozenset[str] = KNOWN_SUFFIXES,
+    *,
+    results: str | None = None,
+) -> Inputs:
+    """The inputs that the user named.
+
+    Args:
+        options: What the user asked for.
+        suffixes: What files of folders must end in.
+        results: The folder of results, which is never read, if it is not ``-o``.
+    """
+    results = results or options.output
     return collect(
         options.paths,
         suffixes=suffixes,
@@ -42,7 +58,7 @@ def gather(options: RunOptions, suffixes: frozenset[str] = KNOWN_SUFFIXES) -> In
         files_from=options.files_from,
         null=options.null,
         root=options.root or "",
-        exclude=None if options.output in (None, "-") else options.output,
+        exclude=None if results in (None, "-") else results,
     )
 
 
@@ -120,7 +136,7 @@ def run_table(
         each: Called with every row.
         after: Called at the end, before the counts.
     """
-    with table(options, inputs, form, columns) as writer:
+    with table(TableWriter, options, inputs, form, columns) as writer:
 
         def row(values: Mapping[str, object]) -> None:
             writer.row(values)
@@ -133,19 +149,56 @@ def run_table(
 
 @contextmanager
 def table(
-    options: RunOptions, inputs: Inputs, form: str, columns: tuple[str, ...] | None
-) -> Iterator[TableWriter]:
-    """A table on standard output, or in the file of ``-o``, which is written whole."""
+    kind: Callable[..., Table],
+    options: RunOptions,
+    inputs: Inputs,
+    form: str,
+    columns: tuple[str, ...] | None = None,
+    more: tuple[str, ...] = (),
+) -> Iterator[Table]:
+    """A table on standard output, or in the file of ``-o``, which is written whole.
+
+    Args:
+        kind: Who writes it: :class:`TableWriter` or a subclass.
+        options: Where it goes.
+        inputs: Files that it must not replace.
+        form: What kind of table, where neither ``--as`` nor the file's suffix tells.
+        columns: Its columns; none: those of the first row.
+        more: Other suffixes that the command writes, for the message about a wrong one.
+    """
     if options.output in (None, "-"):
-        with TableWriter(form, standard_output(), columns) as writer:
+        with kind(form, standard_output(), columns) as writer:
             yield writer
         return
     path = str(options.output)
+    form = _form_of(path, form, more)
     check_result_file(path, inputs, force=options.force)
     with WholeFile(path, force=options.force) as file:
-        with TableWriter(form, io.BufferedWriter(_Pieces(file)), columns) as writer:
+        with kind(form, io.BufferedWriter(_Pieces(file)), columns) as writer:
             yield writer
     emit(path)
+
+
+def form_asked_for() -> str:
+    """The option on the command line that chooses the form of the table, if there is one."""
+    context = click.get_current_context()
+    for name, word in (("as_form", "--as"), ("as_json", "--json"), ("as_csv", "--csv")):
+        if context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE:
+            return word
+    return ""
+
+
+def _form_of(path: str, form: str, more: tuple[str, ...]) -> str:
+    """The form that the suffix of ``path`` stands for, unless an option asks for another."""
+    suffix = os.path.splitext(path)[1].lower()
+    if not suffix or form_asked_for():
+        return form
+    if suffix not in FORMS:
+        known = ", ".join((*more, *FORMS))
+        raise OptionError(
+            f"{quote(path)}: no table has the suffix '{suffix}'; use {known}, or --as"
+        )
+    return FORMS[suffix]
 
 
 class _Pieces(io.RawIOBase):
@@ -199,36 +252,52 @@ def execute(
     row: Callable[[Mapping[str, object]], None] | None = None,
     after: Callable[[], None] | None = None,
     failure: Callable[[str], None] | None = None,
+    path: Callable[[str], None] | None = None,
 ) -> Summary:
-    """The run itself, with what the user sees of it."""
+    """The run itself, with what the user sees of it; the counts come last.
+
+    Args:
+        job: What to do.
+        inputs: What to do it with.
+        options: What the user asked for.
+        jobs: Threads.
+        row: Gets each row; by default its text is printed.
+        after: Called at the end, before the counts.
+        failure: Gets the sentence about each failed input; by default it goes to stderr.
+        path: Gets each file written; by default it is printed.
+    """
     notes = Notes(quiet=options.quiet, every=options.verbose > 0)
+
+    def tell_end(summary: Summary) -> None:
+        notes.close()
+        if after is not None:
+            after()
+        if summary.several and not options.quiet:
+            warn(str(summary))
+
     if options.verbose > 1:
         from cnntool.jobs.timing import Timed
 
         job = Timed(job)
     with follow(len(inputs.items), shown=options.progress and not options.quiet) as progress:
-        try:
-            return run(
-                job,
-                inputs,
-                jobs=jobs,
-                on_error="stop" if options.on_error == "stop" else "continue",
-                report=options.report,
-                force=options.force,
-                skip_existing=options.skip_existing,
-                debug=options.debug,
-                print0=options.null,
-                emit_row=row or _print_text,
-                emit_payload=emit_bytes,
-                emit_note=notes.add,
-                emit_failure=failure,
-                emit_summary=_quiet if options.quiet else None,
-                progress=progress,
-            )
-        finally:
-            notes.close()
-            if after is not None:
-                after()
+        return run(
+            job,
+            inputs,
+            jobs=jobs,
+            on_error="stop" if options.on_error == "stop" else "continue",
+            report=options.report,
+            force=options.force,
+            skip_existing=options.skip_existing,
+            debug=options.debug,
+            print0=options.null,
+            emit_path=path,
+            emit_row=row or _print_text,
+            emit_payload=emit_bytes,
+            emit_note=notes.add,
+            emit_failure=failure,
+            emit_summary=tell_end,
+            progress=progress,
+        )
 
 
 def finish(summary: Summary) -> None:
@@ -289,7 +358,3 @@ def _check_suffix(plan: OutputPlan, options: RunOptions) -> None:
 
 def _print_text(row: Mapping[str, Any]) -> None:
     emit(str(row["text"]))
-
-
-def _quiet(*_: object) -> None:
-    """Say nothing."""

@@ -146,6 +146,17 @@ def hog_image(
 
     Raises:
         OptionError, ShapeError, InputError: As :func:`hog`.
+
+    Example:
+        >>> ramp = np.tile(np.arange(6.0), (6, 1))
+        >>> for row in hog_image(ramp, orientations=2, cell=6) > 0:
+        ...     print("".join("-#"[int(bright)] for bright in row))
+        ------
+        ----#-
+        ---#--
+        --#---
+        -#----
+        ------
     """
     plan = _plan(image.shape, orientations, cell, (1, 1), signed)
     cells = _histograms(image, plan, sqrt)

@@ -26,7 +26,7 @@ from cnntool.files import (
     system_failure,
     write_whole,
 )
-from cnntool.files.atomic import Bytes
+from cnntool.files.atomic import Bytes, exists_error
 from cnntool.folder.conflicts import find_conflicts
 from cnntool.folder.inputs import Inputs
 from cnntool.folder.job import STANDARD_INPUT, STANDARD_OUTPUT, Item
@@ -226,7 +226,12 @@ def check_result_file(path: str, inputs: Inputs, *, force: bool = False) -> None
     """
     if not path:
         raise OptionError("an output has an empty name; is a variable of the shell unset?")
-    folders = find_conflicts([Item("")], lambda item: (path,), inputs.items, force=force)
+    try:
+        folders = find_conflicts([Item("")], lambda item: (path,), inputs.items, force=force)
+    except OptionError as error:
+        if "count" not in error.facts:
+            raise
+        raise exists_error(path) from error  # there is nothing to skip here
     OutputPlan("file", path).prepare(folders)
 
 

@@ -105,8 +105,8 @@ def run(
         emit_note: Gets sentences worth knowing; by default they go to stderr.
         emit_failure: Gets a sentence for each failed input; by default they go to stderr.
         emit_trace: Gets lines of tracebacks; by default they go to stderr.
-        emit_summary: Gets the counts at the end, however the run ends; by default they go to
-            stderr if there was something to count.
+        emit_summary: Gets the counts at the end, however the run ends but by a closed pipe; by
+            default they go to stderr if there was something to count.
         progress: Gets the numbers of inputs finished and of all.
 
     Raises:
@@ -199,7 +199,8 @@ class _Run:
             # an error of ours leaves time to finish; a signal or a closed pipe does not
             self.wind_down(None if isinstance(error, CnntoolError) else GRACE_SECONDS)
             with contextlib.suppress(CnntoolError, OSError):
-                self.finish()
+                # who closed the pipe has seen enough
+                self.finish(silent=isinstance(error, BrokenPipeError))
             raise
         self.finish()
         return self.summary()
@@ -314,13 +315,14 @@ class _Run:
                 with contextlib.suppress(CnntoolError, OSError):
                     self.settle(ticket, outcome)
 
-    def finish(self) -> None:
+    def finish(self, silent: bool = False) -> None:
         self.workers.cancel()
         try:
             if self.journal is not None:
                 self.journal.commit()
         finally:
-            self.tell.summary(self.summary())
+            if not silent:
+                self.tell.summary(self.summary())
 
     def summary(self) -> Summary:
         return Summary(self.done, self.failed, self.skipped, self.inputs.several)

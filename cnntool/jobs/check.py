@@ -9,7 +9,10 @@ from cnntool.errors import InputError
 from cnntool.folder.job import Done, Item
 from cnntool.images.reading import opened
 
-COLUMNS = ("path", "status", "format", "width", "height", "channels", "bits", "class", "error")
+COLUMNS = (
+    "path", "status", "format", "width", "height", "mode", "channels", "bits", "class", "error",
+)  # fmt: skip
+"""One row a file. ``mode``: how the file stores its pixels; ``channels``, ``bits``: as read."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,6 +43,7 @@ class CheckJob:
                     "format": picture.format,
                     "width": width,
                     "height": height,
+                    "mode": picture.mode,
                     "channels": picture.channels,
                     "bits": picture.pixels.dtype.itemsize * 8,
                 }

@@ -125,13 +125,15 @@ class ConvolveJob(PictureJob):
 
     def _untouched(self, kernel: Kernel, picture: Picture, target: Target) -> bool:
         """Whether every pixel stays what it is, bit for bit."""
-        plain = replace(self.options, border="reflect", border_value=0.0, flip=False,
-                        method="auto", linear=False, dilation=1)  # fmt: skip
-        odd = all(side % 2 for side in kernel.size)
+        options = self.options
         return (
             kernel.is_identity
-            and odd
-            and plain == Convolution()
+            # the centre of an even side moves with --flip and --dilation
+            and all(side % 2 for side in kernel.size)
+            and options.padding == "same"
+            and options.steps().stride == (1, 1)
+            and options.factor(kernel) == 1
+            and options.offset == 0
             and self.range in ("auto", "clip")
             and target.dtype is not None
         )

@@ -16,7 +16,8 @@ from cnntool.filters.flatten import flatten
 from cnntool.filters.hog import hog, hog_cells, hog_length
 from cnntool.folder.job import Done, Item
 from cnntool.folder.outputs import OutputPlan
-from cnntool.images.limits import BYTES_PER_PIXEL_AND_KERNEL, limits, memory_needed, reserve
+from cnntool.images.limits import BYTES_PER_PIXEL_AND_KERNEL, memory_needed, reserve
+from cnntool.images.limits import limits as limits_named
 from cnntool.images.picture import Picture
 from cnntool.images.reading import opened
 from cnntool.images.resizing import resized
@@ -69,7 +70,8 @@ class FeatureJob:
     def prepared(self, path: str) -> Iterator[Picture]:
         """The picture at ``path`` in the wanted size and colour, without opacity."""
         kernels = self.buffers()
-        with opened(path, limits=self.limits, kernels=kernels) as picture:
+        # a picture that is stretched first needs the memory in its new size
+        with opened(path, limits=self.limits, kernels=1 if self.size else kernels) as picture:
             if self.gray:
                 picture = grey(picture)
             if picture.alpha:
@@ -81,7 +83,7 @@ class FeatureJob:
             if self.size is None:
                 yield picture
                 return
-            profile = limits(self.limits)
+            profile = limits_named(self.limits)
             profile.check_picture(self.size[1], self.size[0])
             what = f"--size {self.size[0]}x{self.size[1]}: these pixels"
             with reserve(memory_needed(math.prod(self.size), kernels), profile, what):

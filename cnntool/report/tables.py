@@ -14,7 +14,7 @@ import re
 import unicodedata
 from collections.abc import Mapping, Sequence
 from types import TracebackType
-from typing import BinaryIO, Literal, TextIO, get_args
+from typing import BinaryIO, Literal, Self, TextIO, get_args
 
 from cnntool.errors import NameNotFound
 from cnntool.files import send
@@ -112,7 +112,7 @@ class TableWriter:
         elif self._kind != "jsonl" and self._rows == 0 and self._columns is not None:
             self._write_separated(self._columns)
 
-    def __enter__(self) -> TableWriter:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import click
@@ -12,6 +12,7 @@ from cnntool.cli.command import Command
 from cnntool.cli.options import RunOptions, picture_options, table_options
 from cnntool.cli.running import gather, run_table
 from cnntool.cli.streams import warn
+from cnntool.files import natural_key
 
 
 @click.command(
@@ -43,14 +44,16 @@ def command(run: RunOptions, form: str) -> None:
 
     def summary() -> None:
         if inputs.several and not run.quiet:
-            for title, counts in (("classes", classes), ("sizes", sizes)):
-                if counts:
-                    warn(f"{title}: {_shown(counts)}")
+            by_name = sorted(classes.items(), key=lambda found: natural_key(found[0]))
+            _tell("class", by_name)
+            _tell("size (rows x columns x channels)", sizes.most_common())
 
     run_table(run, CheckJob(limits=run.limits), inputs, form, COLUMNS, each=count, after=summary)
 
 
-def _shown(counts: Counter[str], most: int = 8) -> str:
-    parts = [f"{name} {number}" for name, number in counts.most_common(most)]
-    more = len(counts) - most
-    return ", ".join(parts) + (f" and {more} more" if more > 0 else "")
+def _tell(kind: str, counts: Sequence[tuple[str, int]], most: int = 12) -> None:
+    """Say how many files there are of each kind."""
+    if counts:
+        shown = ", ".join(f"{name}: {number}" for name, number in counts[:most])
+        more = f" and {len(counts) - most} more" if len(counts) > most else ""
+        warn(f"files by {kind}: {shown}{more}")

@@ -28,7 +28,9 @@ from cnntool.cli.types import Size
 def command(run: RunOptions, form: str, **options: Any) -> None:
     """Write pixels as rows, in the order of a network's flatten.
 
-    Channel after channel, row after row: what a fully connected layer sees of a picture.
+    Channel after channel, row after row: what a fully connected layer sees of a picture. Opacity is
+    left out. The path comes first in each row; -o with the suffix .npy or .npz writes arrays. All
+    rows have one length: --size and --gray make them equal.
     """
 
     def make(**shared: Any) -> Any:

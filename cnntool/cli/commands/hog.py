@@ -23,7 +23,7 @@ from cnntool.filters.words import HOG_NORMS
     cnntool hog --dry-run --size 128x64                  the length of a row
     """,
 )
-@option("--orientations", type=click.IntRange(1), default=9, help="Bins of a histogram.")
+@option("--orientations", type=click.IntRange(1, 360), default=9, help="Bins of a histogram.")
 @option("--cell", type=Numbers("N|H,W", low=1), default="8", help="Size of a cell in pixels.")
 @option("--block", type=Numbers("N|H,W", low=1), default="3", help="Size of a block in cells.")
 @option("--norm", type=click.Choice(HOG_NORMS), default="l2-hys", help="Normalisation of a block.")
@@ -52,7 +52,9 @@ def command(
     """Extract HOG features: one row per picture.
 
     Histograms of oriented gradients (Dalal and Triggs 2005) as scikit-image defines them; colour
-    pictures use the channel with the steepest gradient. The path comes first in each row.
+    pictures use the channel with the steepest gradient, opacity is left out. The path comes first
+    in each row; -o with the suffix .npy or .npz writes arrays. All rows have one length: a picture
+    that gives another one fails, --size makes them equal.
     """
     chosen = options | {"cell": _two(cell), "block": _two(block)}
 
