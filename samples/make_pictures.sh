@@ -21,8 +21,9 @@ small chelsea.jpg | cnntool convolve - \
   --grid --quality 80 -q -f -o "$out/kernels.jpg"
 
 cnntool kernels sobel-x --png "$out/sobel-x.png" -q -f
-cnntool pool "$here/astronaut.jpg" --kind avg --size 4 -o - --format npy |
-  cnntool hog - --visualize "$out/hog.png" -q -f -o /dev/null
+small astronaut.jpg | cnntool hog - --visualize "$out/large.png" -q -f -o /dev/null
+cnntool pool "$out/large.png" --kind avg --size 2 -q -f -o "$out/hog.png"
+rm "$out/large.png"
 cnntool pool "$here/astronaut.jpg" --size 8 -q -f -o "$out/pooled.png"
 cnntool pyramid "$here/chelsea.jpg" --levels 4 --name 'gaussian-{what}{ext}' \
   --quality 80 -q -f -o "$out/"

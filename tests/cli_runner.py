@@ -99,7 +99,10 @@ def invoke(
     variables = {name: v for name, v in os.environ.items() if not name.startswith("CNNTOOL_")}
     variables.update(env or {})
     with mock.patch.dict(os.environ, variables, clear=True), _streams(*streams):
-        status = _run([os.fspath(a) if isinstance(a, os.PathLike) else str(a) for a in args])
+        try:
+            status = _run([os.fspath(a) if isinstance(a, os.PathLike) else str(a) for a in args])
+        except SystemExit as request:  # completion ends so
+            status = int(request.code or 0)
     out, err = (stream.bytes.getvalue() for stream in streams[1:])
     return Result(status, out, err.decode("utf-8", "surrogateescape"))
 

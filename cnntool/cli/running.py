@@ -195,9 +195,7 @@ def _form_of(path: str, form: str, more: tuple[str, ...]) -> str:
         return form
     if suffix not in FORMS:
         known = ", ".join((*more, *FORMS))
-        raise OptionError(
-            f"{quote(path)}: no table has the suffix '{suffix}'; use {known}, or --as"
-        )
+        raise OptionError(f"{quote(path)}: no table has this suffix; use {known}, or --as")
     return FORMS[suffix]
 
 

@@ -43,7 +43,11 @@ def send(stream: BinaryIO, data: bytes, name: str = "standard output") -> None:
         SystemFailure: Disk full, descriptor closed and the like.
     """
     with _failures(stream, name):
-        stream.write(data)
+        rest = memoryview(data)
+        while rest:
+            # a stream without a buffer (PYTHONUNBUFFERED) takes what the system takes at a time
+            count = stream.write(rest)
+            rest = rest[count:] if count else rest
         stream.flush()
 
 

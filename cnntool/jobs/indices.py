@@ -7,12 +7,16 @@ holds H and W of the picture before pooling.
 from __future__ import annotations
 
 import io
+import struct
+import tokenize
 import zipfile
+import zlib
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cnntool.errors import InputError
+from cnntool.files import one_line, quote
 from cnntool.images.arrays import write
 from cnntool.images.reading import read_bytes
 
@@ -20,6 +24,13 @@ LARGEST = 1 << 30
 """Bytes that one array of such a file may unpack to."""
 
 MEMBERS = ("indices.npy", "size.npy")
+
+# what zipfile and NumPy's reader of headers raise for damaged files
+_DAMAGE = (
+    zipfile.BadZipFile, zlib.error, tokenize.TokenError, struct.error, ValueError, OSError,
+    EOFError, NotImplementedError, RuntimeError, SyntaxError, LookupError, TypeError,
+    OverflowError, MemoryError,
+)  # fmt: skip
 
 
 def pack_indices(indices: NDArray[np.int64], size: tuple[int, ...]) -> bytes:
@@ -58,9 +69,9 @@ def unpack_indices(data: bytes) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
             ]
     except InputError:
         raise
-    except (zipfile.BadZipFile, ValueError, OSError, EOFError, NotImplementedError,
-            RuntimeError, SyntaxError, KeyError, TypeError, MemoryError) as error:  # fmt: skip
-        raise InputError(f"damaged pooling indices ({error})") from error
+    except _DAMAGE as error:
+        reason = one_line(str(error) or type(error).__name__, 120)
+        raise InputError(f"damaged pooling indices ({reason})") from error
     indices, size = arrays
     if indices.dtype != np.int64 or size.dtype != np.int64 or size.shape != (2,):
         raise InputError("holds no pooling indices; write them with 'pool --indices'")
@@ -80,5 +91,5 @@ def read_indices(path: str) -> tuple[NDArray[np.int64], tuple[int, int]]:
     try:
         indices, size = unpack_indices(read_bytes(path))
     except InputError as error:
-        raise InputError(f"--indices '{path}': {error}") from error
+        raise InputError(f"--indices {quote(path)}: {error}") from error
     return indices, (int(size[0]), int(size[1]))

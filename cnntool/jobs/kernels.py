@@ -45,7 +45,7 @@ def _row(kernel: Kernel, matrices: bool) -> dict[str, object]:
     row: dict[str, object] = {
         "name": kernel.name,
         "size": f"{height}x{width}",
-        "sum": float(number_text(kernel.total)),
+        "sum": float(_total_text(kernel)),
         "separable": "yes" if kernel.separable is not None else "no",
         "summary": kernel.summary,
     }
@@ -62,6 +62,11 @@ def _row(kernel: Kernel, matrices: bool) -> dict[str, object]:
     return row
 
 
+def _total_text(kernel: Kernel) -> str:
+    """The sum, without what rounding leaves of 0."""
+    return "0" if kernel.zero_sum else number_text(kernel.total)
+
+
 def kernel_lines(names: Sequence[str]) -> Iterator[str]:
     """The matrices of kernels as text, with what there is to know about them."""
     for place, kernel in enumerate(map(parse_kernel, names)):
@@ -75,7 +80,7 @@ def kernel_lines(names: Sequence[str]) -> Iterator[str]:
         rows = list(matrix_lines(kernel.array() * kernel.scale))
         for number, line in enumerate(rows):
             yield "  " + line + (divisor if number == len(rows) // 2 else "")
-        facts = [f"sum {number_text(kernel.total)}", f"sum of |k| {number_text(kernel.absolute)}"]
+        facts = [f"sum {_total_text(kernel)}", f"sum of |k| {number_text(kernel.absolute)}"]
         if kernel.offset:
             facts.append(f"offset {number_text(kernel.offset)}")
         if kernel.separable is not None:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from cnntool.errors import InputError
 from cnntool.files import quote
+from cnntool.filters.kernel import count
 from cnntool.filters.pyramid import collapse, gaussian_pyramid, laplacian_pyramid
 from cnntool.folder.job import Done, Item
 from cnntool.images.picture import Picture
@@ -74,7 +75,7 @@ class CollapseJob(PictureJob):
         for path, picture in parts:
             if picture.channels != first.channels:
                 raise InputError(
-                    f"{quote(path)} has {picture.channels} channels, {quote(largest)} "
+                    f"{quote(path)} has {count(picture.channels, 'channel')}, {quote(largest)} "
                     f"{first.channels}; levels of one pyramid have the same channels"
                 )
         notes = [note for _, picture in parts for note in picture.notes]

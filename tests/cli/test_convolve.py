@@ -379,12 +379,24 @@ def test_forms_of_kernels_and_their_file_names(folder, photo):
     (folder / "more.json").write_text("[[0.5, 0.5]]")
     (folder / "k.csv").write_text("1,2,3\n4,5,6\n")
     np.save("n.npy", np.array([[1.0, -1.0]]))
-    kernels = ["0 1 0; 1 -4 1; 0 1 0", "[[1, 0], [0, -1]]", "1/9 1/9", "@blur.txt", "@more.json",
-               "@k.csv", "@n.npy", "gaussian:sigma=1.4", "Gaussian:1.4,size=3", "sobel_x"]  # fmt: skip
+    kernels = [
+        "0 1 0; 1 -4 1; 0 1 0",
+        "[[1, 0], [0, -1]]",
+        "1/9 1/9",
+        "@blur.txt",
+        "@more.json",
+        "@k.csv",
+        "@n.npy",
+        "gaussian:sigma=1.4",
+        "Gaussian:1.4,size=3",
+        "sobel_x",
+    ]
     options = [word for kernel in kernels for word in ("-k", kernel)]
     result = done("convolve", "a.png", *options, "-q")
-    names = ["custom", "custom2", "custom3", "blur", "more", "k", "n", "gaussian-sigma-1.4",
-             "gaussian-1.4-size-3", "sobel-x"]  # fmt: skip
+    names = [
+        *("custom", "custom2", "custom3", "blur", "more", "k", "n"),
+        *("gaussian-sigma-1.4", "gaussian-1.4-size-3", "sobel-x"),
+    ]
     assert result.lines == [f"a.{name}.png" for name in names]
     assert all((folder / line).is_file() for line in result.lines)
 

@@ -114,9 +114,7 @@ def test_every_operator_shows_everything(folder, photo, operator, show):
 def test_clipping_is_noted(folder):
     save("a.png", np.tile(np.repeat(np.array([0, 255], np.uint8), 5), (6, 1)))
     result = done("edges", "a.png", "-o", "b.png")
-    assert result.errors == [
-        "cnntool: 'a.png': 20 % of values were above 255; clipped (--range)"
-    ]
+    assert result.errors == ["cnntool: 'a.png': 20 % of values were above 255; clipped (--range)"]
     assert done("edges", "a.png", "-o", "c.png", "--range", "clip").stderr == ""
 
 

@@ -156,9 +156,7 @@ def test_filters_of_the_slides_are_matrices_that_can_be_typed(samples):
         "0 0 0; 0 1 0; 0 0 0",  # identity
     )
     options = [word for text in kernels for word in ("-k", text)]
-    found = array(
-        "convolve", samples / "lecture-a.png", *options, "--stack", "--padding", "valid"
-    )
+    found = array("convolve", samples / "lecture-a.png", *options, "--stack", "--padding", "valid")
     assert found.shape == (6, 4, 4)
     picture = np.array(rows(A))
     for result, text in zip(found, kernels, strict=True):
@@ -186,4 +184,6 @@ def test_flattening_goes_channel_by_channel(tmp_path):
     np.save(tmp_path / "a.npy", picture)
     found = cli_runner.done("flatten", tmp_path / "a.npy", "-o", tmp_path / "b.npy")
     assert found.lines == [str(tmp_path / "b.npy")]
-    assert np.load(tmp_path / "b.npy").tolist() == [[1, 2, 3, 4, 10, 20, 30, 40, 100, 200, 210, 220]]
+    assert np.load(tmp_path / "b.npy").tolist() == [
+        [1, 2, 3, 4, 10, 20, 30, 40, 100, 200, 210, 220]
+    ]

@@ -138,9 +138,7 @@ def test_range_leaves_opacity_alone(folder, rng):
 
 def test_windows_that_miss_the_far_edge_are_noted(folder, photo):
     result = done("pool", "a.png", "-o", "b.png")
-    assert result.errors == [
-        "cnntool: 'a.png': windows do not reach the last row; --ceil keeps it"
-    ]
+    assert result.errors == ["cnntool: 'a.png': windows do not reach the last row; --ceil keeps it"]
     assert done("pool", "a.png", "--ceil", "-o", "c.png").stderr == ""
     assert load("c.png").shape == (6, 7, 3)
 

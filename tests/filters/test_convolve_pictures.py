@@ -136,7 +136,7 @@ def check(shape, size, options, method, image, kernel, tolerance):
 
 
 def _fits(shape, size, options):
-    """scipy's 'valid' swaps picture and kernel where the kernel is larger; here that is an error."""
+    """Where the kernel is larger, scipy's 'valid' swaps it and the picture; here it is an error."""
     padding = options["padding"]
     for axis in (0, 1):
         if isinstance(padding, tuple):
@@ -217,9 +217,7 @@ def test_odd_pixel_of_same_goes_to_bottom_and_right():
     image[2, 3] = 1
     found = convolve(image, np.ones((2, 4)), border="constant")
     # a window of 2×4 begins at its pixel and one to the left: the impulse reaches these
-    assert [tuple(at) for at in np.argwhere(found)] == list(
-        itertools.product((1, 2), (1, 2, 3, 4))
-    )
+    assert [tuple(at) for at in np.argwhere(found)] == list(itertools.product((1, 2), (1, 2, 3, 4)))
 
 
 def test_same_with_a_stride_keeps_every_nth_pixel():
@@ -458,7 +456,7 @@ def test_senseless_options(options, kind, words):
 
 
 def test_zero_sums_cannot_be_divided_by():
-    with pytest.raises(OptionError, match="'sobel-x' sums to 0 .* --normalize l1"):
+    with pytest.raises(OptionError, match=r"'sobel-x' sums to 0 .* --normalize l1"):
         convolve(np.ones((5, 6)), "sobel-x", normalize="sum")
     with pytest.raises(OptionError, match="all zeros"):
         convolve(np.ones((5, 6)), "0 0", normalize="l1")
