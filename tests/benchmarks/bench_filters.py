@@ -11,6 +11,7 @@ import argparse
 import os
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 os.environ["OPENBLAS_NUM_THREADS"] = "1"
@@ -95,7 +96,7 @@ def main() -> None:
             cv2.setNumThreads(threads)
             best = [float("inf"), float("inf")]
             for _ in range(rounds):
-                best[0] = min(best[0], seconds(lambda: ours(threads)))
+                best[0] = min(best[0], seconds(partial(ours, threads)))
                 best[1] = min(best[1], seconds(theirs))
             print(
                 f"{name:26} {threads:7} {best[0] * 1e3:11.1f} {best[1] * 1e3:10.1f} "

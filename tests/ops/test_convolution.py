@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cnntool.errors import OptionError, ShapeError
-from cnntool.ops.convolution import conv2d, padding_sides
+from cnntool.ops.convolution import choose_algorithm, conv2d, conv2d_vjp, padding_sides
+from cnntool.ops.correlation import Steps
 
 LECTURE_A = np.array(
     [[3, 3, 5, 1, 2, 3], [3, 4, 0, 1, 4, 5], [5, 1, 2, 3, 2, 0],
@@ -94,3 +95,125 @@ def test_runs_on_the_device(xp, rng):
     y = conv2d(*(xp.to_device(a) for a in (x, weight, bias)), padding=(1, 0, 2, 1), groups=2)
     expected = loops(x, weight, bias, (1, 1), (1, 0, 2, 1), (1, 1), 2, "constant")
     np.testing.assert_allclose(xp.to_host(y), expected, atol=1e-5)
+
+
+ALGORITHMS = st.sampled_from(["auto", "im2col", "winograd"])
+
+
+@given(
+    st.integers(0, 2**32 - 1),
+    st.tuples(st.integers(2, 5), st.integers(1, 4), st.integers(1, 3)),
+    st.tuples(st.integers(1, 9), st.integers(1, 8)),
+    st.tuples(*[st.integers(0, 3)] * 4),
+    st.sampled_from(["constant", "edge", "reflect"]),
+    st.sampled_from(["im2col", "winograd"]),
+)
+@settings(deadline=None, max_examples=80)
+def test_3x3_by_every_algorithm(seed, maps, size, sides, mode, algorithm):
+    rng = np.random.default_rng(seed)
+    c, o, n = maps
+    if size[0] + sides[0] + sides[2] < 3 or size[1] + sides[1] + sides[3] < 3:
+        return
+    x, weight = rng.standard_normal((c, *size, n)), rng.standard_normal((o, c, 3, 3))
+    y = conv2d(x, weight, padding=sides, padding_mode=mode, algorithm=algorithm)
+    expected = loops(x, weight, None, (1, 1), sides, (1, 1), 1, mode)
+    np.testing.assert_allclose(y, expected, rtol=0, atol=1e-12 * max(np.abs(expected).max(), 1))
+
+
+def test_winograd_in_float32_stays_within_1e_5(rng):
+    x = rng.standard_normal((32, 19, 18, 3)).astype(np.float32)
+    weight = rng.standard_normal((24, 32, 3, 3)).astype(np.float32)
+    plain = conv2d(x, weight, padding=1, algorithm="im2col")
+    fast = conv2d(x, weight, padding=1, algorithm="winograd")
+    assert np.abs(fast - plain).max() <= 1e-5 * np.abs(plain).max()
+
+
+@given(
+    st.integers(0, 2**32 - 1),
+    st.sampled_from([(1, 2, 3), (2, 2, 1), (3, 1, 1), (1, 1, 2)]),
+    st.tuples(st.integers(1, 3), st.integers(1, 3)),
+    st.tuples(st.integers(1, 2), st.integers(1, 3)),
+    st.tuples(*[st.integers(0, 2)] * 4),
+    st.tuples(st.integers(1, 2), st.integers(1, 2)),
+    st.sampled_from(["constant", "reflect", "edge", "wrap", "max"]),
+    st.booleans(),
+)
+@settings(deadline=None, max_examples=80)
+def test_gradients_along_random_directions(
+    seed, groups_share_out, kernel, stride, sides, dilation, mode, with_bias
+):
+    rng = np.random.default_rng(seed)
+    groups, share, each = groups_share_out
+    x = rng.permutation(groups * share * 7 * 6 * 2).reshape(groups * share, 7, 6, 2) / 50
+    weight = rng.standard_normal((groups * each, share, *kernel))
+    bias = rng.standard_normal(groups * each) if with_bias else None
+    check_directions(rng, x, weight, bias, stride, sides, dilation, groups, mode)
+
+
+@pytest.mark.parametrize("sides", [(0, 0, 0, 0), (1, 1, 1, 1), (2, 0, 1, 2), (3, 0, 0, 1)])
+def test_gradients_by_winograd(sides, rng):
+    x, weight = rng.standard_normal((3, 7, 6, 2)), rng.standard_normal((4, 3, 3, 3))
+    check_directions(
+        rng, x, weight, rng.standard_normal(4), (1, 1), sides, (1, 1), 1, "constant",
+        algorithm="winograd",
+    )  # fmt: skip
+
+
+def check_directions(rng, x, weight, bias, *options, algorithm="auto"):
+    """The loss is a random weighting of the outputs; its slope against central differences."""
+    arrays = [x, weight] if bias is None else [x, weight, bias]
+    extra = [] if bias is not None else [None]
+    y, backward = conv2d_vjp(*arrays, *extra, *options, algorithm=algorithm)
+    grad_y = rng.standard_normal(y.shape)
+    gradients = backward(grad_y)
+    assert len(gradients) == len(arrays)
+    for index, (array, gradient) in enumerate(zip(arrays, gradients, strict=True)):
+        assert gradient.shape == array.shape
+        direction = rng.standard_normal(array.shape)
+        ends = []
+        for sign in (1, -1):
+            moved = [a + sign * 1e-6 * direction if i == index else a for i, a in enumerate(arrays)]
+            ends.append(
+                float((conv2d(*moved, *extra, *options, algorithm=algorithm) * grad_y).sum())
+            )
+        slope = (ends[0] - ends[1]) / 2e-6
+        np.testing.assert_allclose(float((gradient * direction).sum()), slope, rtol=1e-6, atol=1e-5)
+
+
+def test_first_layers_need_no_gradient_of_the_input(rng):
+    x, weight = rng.standard_normal((2, 4, 5, 3)), rng.standard_normal((3, 2, 2, 2))
+    y, backward = conv2d_vjp(x, weight, need_input_grad=False)
+    assert backward(np.ones_like(y))[0] is None
+
+
+def test_the_choice_at_its_borders():
+    plain = (64, 16, 16, 8)
+    assert choose_algorithm((64, 16, 3, 3), plain, Steps(), 1) == "winograd"
+    assert choose_algorithm((64, 15, 3, 3), plain, Steps(), 1) == "im2col"
+    assert choose_algorithm((15, 64, 3, 3), plain, Steps(), 1) == "im2col"
+    assert choose_algorithm((64, 16, 3, 3), (64, 3, 16, 8), Steps(), 1) == "im2col"
+    assert choose_algorithm((64, 16, 3, 5), plain, Steps(), 1) == "im2col"
+    assert choose_algorithm((64, 16, 3, 3), plain, Steps((1, 2)), 1) == "im2col"
+    assert choose_algorithm((64, 16, 3, 3), plain, Steps((1, 1), (2, 1)), 1) == "im2col"
+    assert choose_algorithm((64, 32, 3, 3), plain, Steps(), 2) == "im2col"
+    assert choose_algorithm((64, 1, 3, 3), plain, Steps(), 64) == "maps"
+
+
+def test_algorithms_that_cannot():
+    x = np.zeros((2, 5, 6, 1))
+    with pytest.raises(OptionError, match="winograd needs a 3x3 kernel, stride 1 and dilation 1"):
+        conv2d(x, np.zeros((1, 2, 3, 5)), algorithm="winograd")
+    with pytest.raises(OptionError, match="'maps' filters one input map at a time, got 2"):
+        conv2d(x, np.zeros((1, 2, 3, 3)), algorithm="maps")
+
+
+def test_gradients_on_the_device(xp, rng):
+    x = rng.standard_normal((4, 7, 6, 2)).astype(np.float32)
+    weight = rng.standard_normal((3, 4, 3, 3)).astype(np.float32)
+    on_host = conv2d_vjp(x, weight, padding=1, algorithm="winograd")
+    grad_y = rng.standard_normal(on_host[0].shape).astype(np.float32)
+    arrays = [xp.to_device(a) for a in (x, weight, grad_y)]
+    for algorithm in ("im2col", "winograd"):
+        _, backward = conv2d_vjp(*arrays[:2], padding=1, algorithm=algorithm)
+        for found, expected in zip(backward(arrays[2]), on_host[1](grad_y), strict=True):
+            np.testing.assert_allclose(xp.to_host(found), expected, atol=1e-4)
