@@ -54,6 +54,14 @@ class OptionError(CnntoolError, ValueError):
     exit_code = 2
 
 
+class SpecError(OptionError):
+    """A network's specification cannot be read, or its shapes do not fit (exit 2).
+
+    Facts, where they are known: ``line`` and ``column`` in the text, both from 1; ``layer``, the
+    name of the layer whose shape is impossible, and ``input``, the shape that it gets.
+    """
+
+
 class NameNotFound(OptionError, LookupError):
     """A name (kernel, layer, model, class) is unknown; the message suggests near ones (exit 2)."""
 

@@ -12,6 +12,7 @@ from typing import Any
 import click
 
 from cnntool.cli.command import example_lines, write_examples
+from cnntool.errors import NameNotFound
 
 
 class LazyCommand(click.Command):
@@ -60,7 +61,14 @@ class LazyGroup(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Like click's, but with the real command in place of the stub."""
+        """Like click's, but with the real command in place of the stub.
+
+        Raises:
+            NameNotFound: There is no such command; the message suggests near ones.
+        """
+        typed = args[0]
+        if typed[:1].isalnum() and typed not in self.commands and not ctx.resilient_parsing:
+            raise NameNotFound.among("command", typed, self.commands, f"{ctx.command_path} --help")
         name, command, rest = super().resolve_command(ctx, args)
         if isinstance(command, LazyCommand):
             command = command.load()

@@ -143,7 +143,13 @@ def run_table(
             if each is not None:
                 each(values)
 
-        summary = execute(job, inputs, options, shares(options, inputs)[0], row=row, after=after)
+        def finished() -> None:
+            writer.close()  # a table that waits for its widths stands above the counts
+            if after is not None:
+                after()
+
+        jobs = shares(options, inputs)[0]
+        summary = execute(job, inputs, options, jobs, row=row, after=finished)
     finish(summary)
 
 

@@ -12,7 +12,7 @@ import click
 from click.shell_completion import CompletionItem
 
 
-class Numbers(click.ParamType[tuple[int, ...]]):
+class Numbers(click.ParamType):  # type: ignore[type-arg]  # generic only in new versions of click
     """Whole numbers separated by commas: ``N``, ``N,M`` and so on.
 
     Args:
@@ -71,7 +71,7 @@ class PaddingType(Numbers):
         return [CompletionItem(word) for word in self.words if word.startswith(incomplete)]
 
 
-class Size(click.ParamType[tuple[int, int]]):
+class Size(click.ParamType):  # type: ignore[type-arg]  # generic only in new versions of click
     """Height and width as ``HxW``, or one number for a square."""
 
     name = "HxW"
@@ -108,7 +108,7 @@ class FiniteRange(click.FloatRange):
         return number
 
 
-class KernelName(click.ParamType[str]):
+class KernelName(click.ParamType):  # type: ignore[type-arg]  # generic only in new versions of click
     """Text of a kernel; completes names from the table.
 
     Several in one variable are parted by ``|``: a matrix has blanks, commas and semicolons.

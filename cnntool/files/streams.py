@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import select
 import sys
 from collections.abc import Iterator
 from typing import BinaryIO
@@ -45,10 +46,34 @@ def send(stream: BinaryIO, data: bytes, name: str = "standard output") -> None:
     with _failures(stream, name):
         rest = memoryview(data)
         while rest:
-            # a stream without a buffer (PYTHONUNBUFFERED) takes what the system takes at a time
-            count = stream.write(rest)
-            rest = rest[count:] if count else rest
-        stream.flush()
+            rest = rest[_written(stream, rest) :]
+        _flush(stream)
+
+
+def _written(stream: BinaryIO, data: memoryview) -> int:
+    """How much of ``data`` the stream took: not all if it has no buffer (PYTHONUNBUFFERED)."""
+    try:
+        count: int | None = stream.write(data)
+    except BlockingIOError as error:
+        count = error.characters_written
+    if not count:
+        _wait_for(stream)
+    return count or 0
+
+
+def _flush(stream: BinaryIO) -> None:
+    while True:
+        try:
+            stream.flush()
+        except BlockingIOError:
+            _wait_for(stream)
+        else:
+            return
+
+
+def _wait_for(stream: BinaryIO) -> None:
+    """Wait until a descriptor takes more that was left not to wait by a program before us."""
+    select.select([], [stream], [])
 
 
 @contextlib.contextmanager

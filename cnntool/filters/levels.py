@@ -302,7 +302,7 @@ class Levels:
         if self._counts[0] < _EXACT or not values.flags.c_contiguous:
             return _count(compare, values, bound)
         sample = values.reshape(-1)[: -(-values.size // 4)]
-        return _count(compare, sample, bound) * values.size // sample.size
+        return _count(compare, sample, bound) * int(values.size) // int(sample.size)
 
     def _cut(self, values: Array, bottom: int | None, top: int, overwrite: bool) -> Array:
         """Values cut off at ``top`` and, unless None, at ``bottom``."""

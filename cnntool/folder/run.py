@@ -310,10 +310,11 @@ class _Run:
         while self.pending:
             outcome = self.pending[0].wait(None if end is None else end - time.monotonic())
             ticket = self.pending.popleft()
-            if outcome is not None:
-                # the run ends for a first reason already
-                with contextlib.suppress(CnntoolError, OSError):
-                    self.settle(ticket, outcome)
+            if outcome is None or (end is not None and outcome.done and outcome.done.rows):
+                continue  # long rows would take longer than there is time
+            # the run ends for a first reason already
+            with contextlib.suppress(CnntoolError, OSError):
+                self.settle(ticket, outcome)
 
     def finish(self, silent: bool = False) -> None:
         self.workers.cancel()

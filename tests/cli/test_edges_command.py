@@ -9,12 +9,6 @@ from cnntool.filters.operators import OPERATORS, SHOWS
 
 
 @pytest.fixture
-def folder(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
-@pytest.fixture
 def photo(folder, rng):
     from scipy.ndimage import gaussian_filter
 

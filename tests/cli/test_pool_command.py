@@ -10,12 +10,6 @@ from cnntool.filters.words import POOL_KINDS
 
 
 @pytest.fixture
-def folder(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
-@pytest.fixture
 def photo(folder, rng):
     pixels = rng.integers(0, 256, (11, 14, 3), dtype=np.uint8)
     save("a.png", pixels)

@@ -8,12 +8,6 @@ from pillow_files import array, load, save
 
 
 @pytest.fixture
-def folder(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
-@pytest.fixture
 def photo(folder, rng):
     pixels = rng.integers(0, 256, (23, 18, 3), dtype=np.uint8)
     save("a.png", pixels)

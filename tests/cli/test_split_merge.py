@@ -6,19 +6,6 @@ from cli_runner import done, invoke, refused
 from pillow_files import array, load, png, save
 
 
-@pytest.fixture
-def folder(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
-@pytest.fixture
-def photo(folder, rng):
-    pixels = rng.integers(0, 256, (12, 15, 3), dtype=np.uint8)
-    save("a.png", pixels)
-    return pixels
-
-
 def test_one_grey_picture_a_channel(folder, photo):
     assert done("split", "a.png").lines == ["a.R.png", "a.G.png", "a.B.png"]
     for channel, name in enumerate("RGB"):
@@ -168,7 +155,7 @@ def test_merge_names_the_culprit(folder, photo):
     assert message == "cnntool: 'gone.png': no such file"
     save("small.png", photo[:5, :5, 0])
     message = refused(1, "merge", lines[0], "small.png", lines[2], "-o", "b.png")
-    assert message == "cnntool: 'small.png' is 5x5, 'a.R.png' is 12x15; channels need one size"
+    assert message == "cnntool: 'small.png' is 5x5, 'a.R.png' is 14x17; channels need one size"
     message = refused(1, "merge", lines[0], "a.png", lines[2], "-o", "b.png")
     assert message.startswith("cnntool: 'a.png' has 3 channels; merge takes grey pictures")
     save("deep.png", photo[..., 0].astype(np.uint16))

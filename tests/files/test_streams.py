@@ -3,6 +3,7 @@
 import errno
 import io
 import os
+import threading
 
 import pytest
 
@@ -34,6 +35,43 @@ def test_closed_pipe():
     os.close(reading)
     with pytest.raises(BrokenPipeError), open(writing, "wb", buffering=0) as stream:
         send(stream, b"abc")
+
+
+@pytest.mark.parametrize("buffering", [0, -1])
+def test_a_pipe_that_does_not_wait(buffering):
+    """Some programs leave it so behind; a slow reader still gets every byte."""
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+    data = os.urandom(300_000)
+    found = []
+
+    def read():
+        while block := os.read(reading, 5000):
+            found.append(block)
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    with open(writing, "wb", buffering=buffering) as stream:
+        send(stream, data)
+    reader.join()
+    os.close(reading)
+    assert b"".join(found) == data
+
+
+def test_short_writes():
+    class Short(io.RawIOBase):
+        taken = b""
+
+        def writable(self):
+            return True
+
+        def write(self, data):
+            self.taken += bytes(data[:7])
+            return len(data[:7])
+
+    stream = Short()
+    send(stream, bytes(range(100)))
+    assert stream.taken == bytes(range(100))
 
 
 def test_closed_standard_output(monkeypatch):
