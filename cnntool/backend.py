@@ -265,6 +265,9 @@ def _import_cupy() -> Any:
         raise DeviceError(_broken_import(error)) from error
     except Exception as error:  # any fault inside a foreign package
         raise DeviceError(_broken_import(error)) from error
+    if not hasattr(cupy, "ndarray"):  # a folder of that name on the path
+        place = next(iter(getattr(cupy, "__path__", ())), getattr(cupy, "__file__", "?"))
+        raise DeviceError(f"{place} hides CuPy: it has its name; rename it or work elsewhere")
     return cupy
 
 

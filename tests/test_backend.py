@@ -448,3 +448,11 @@ def test_real_gpu(rng):
     np.testing.assert_allclose(gpu.to_host(product), a @ b, atol=1e-4)
     assert gpu.to_host(gpu.xp.asarray(a)).dtype == np.float32
     assert backend.gpus()[0].memory > 0
+
+
+def test_a_folder_that_is_called_cupy(monkeypatch):
+    stray = types.ModuleType("cupy")
+    stray.__path__ = ["/home/me/cupy"]
+    monkeypatch.setitem(sys.modules, "cupy", stray)
+    with pytest.raises(DeviceError, match="/home/me/cupy hides CuPy: it has its name; rename it"):
+        backend._import_cupy()

@@ -36,7 +36,8 @@ class Place:
     lines: int = 0
 
     def __str__(self) -> str:
-        return f"column {self.column}" if self.lines <= 1 else f"line {self.line}:{self.column}"
+        column = f"column {self.column}"
+        return column if self.lines <= 1 else f"line {self.line}, {column}"
 
 
 NOWHERE = Place()
@@ -164,11 +165,8 @@ def check_size(chain: Chain) -> None:
     Raises:
         SpecError: It has more than :data:`MAX_LAYERS` layers or is nested too deep.
     """
-    count = layer_count(chain)
-    if count > MAX_LAYERS:
-        raise SpecError(
-            f"the network has {count} layers; at most {MAX_LAYERS} are allowed, repeat less often"
-        )
+    if layer_count(chain) > MAX_LAYERS:
+        raise SpecError(f"the network has more than {MAX_LAYERS} layers; repeat less often")
 
 
 def unrolled(chain: Chain) -> Iterator[Layer | Residual | Concat | Skip | Pooled]:

@@ -184,7 +184,11 @@ def test_a_list_keeps_names_below_the_root(folder):
     assert result.lines == ["out/in/img1.gaussian-5.png", "out/in/a/x.gaussian-5.jpg",
                             "out/in/B/y.gaussian-5.png"]  # fmt: skip
     result = done("convolve", "--files-from", "list", "--root", "in", *KERNEL, "-o", "o2/")
-    assert result.lines == ["o2/img1.gaussian-5.png", "o2/a/x.gaussian-5.jpg", "o2/B/y.gaussian-5.png"]
+    assert result.lines == [
+        "o2/img1.gaussian-5.png",
+        "o2/a/x.gaussian-5.jpg",
+        "o2/B/y.gaussian-5.png",
+    ]
     assert result.errors == ["cnntool: 3 done, 0 failed, 0 skipped"]
 
 
@@ -378,9 +382,9 @@ def test_names_are_safe_on_a_terminal(folder):
     result = done("convolve", nasty, *KERNEL, "-o", "out/", terminal="stdout")
     assert b"\x1b" not in result.stdout
     assert "\u202e" not in result.text
-    assert done("convolve", nasty, *KERNEL, "-o", "p/").text == nasty.replace(
-        "in/", "p/"
-    ).replace(".png", ".gaussian-5.png\n")
+    assert done("convolve", nasty, *KERNEL, "-o", "p/").text == nasty.replace("in/", "p/").replace(
+        ".png", ".gaussian-5.png\n"
+    )
     (folder / "in/x\x1b[31m.png").write_bytes(b"")
     message = refused(1, "convolve", "in/x\x1b[31m.png", *KERNEL)
     assert message == r"cnntool: 'in/x'$'\033''[31m.png': the file is empty"

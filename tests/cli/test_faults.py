@@ -1,0 +1,506 @@
+"""A file is old or new, never half, whatever fails or kills the command that writes it.
+
+The pattern is SQLite's: the Nth call of the system fails, or the process dies before it, for N = 1,
+2, 3 … until a run meets no fault.
+"""
+
+import errno
+import json
+import os
+import random
+import re
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from cli_runner import done, invoke, process
+from PIL import Image
+
+pytestmark = [
+    pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork and signals"),
+    pytest.mark.faults,
+]
+
+CALLS = ("open", "write", "close", "link", "rename", "replace", "unlink", "fchmod", "fsync",
+         "mkdir", "makedirs")  # fmt: skip
+
+# forks one child for each N: it runs the command line and meets the fault at its Nth call
+DRIVER = """
+import errno, json, os, shutil, signal, sys, threading
+from cnntool.cli.main import _run
+import cnntool.cli.features, cnntool.cli.running, cnntool.jobs.channels, cnntool.jobs.convolve
+import cnntool.jobs.feature_files, cnntool.jobs.features
+
+fault, arguments, calls = sys.argv[1], json.loads(sys.argv[2]), sys.argv[3].split(",")
+
+def faulty(at):
+    lock, count = threading.Lock(), 0
+    def wrapped(name, call):
+        def counted(*args, **kwargs):
+            nonlocal count
+            with lock:
+                count += 1
+                now = count == at
+            if now:
+                os.write2(3, name.encode())
+                if fault == "kill":
+                    os.kill(os.getpid(), signal.SIGKILL)
+                if name == "close":
+                    call(*args, **kwargs)
+                number = getattr(errno, fault)
+                raise OSError(number, os.strerror(number))
+            return call(*args, **kwargs)
+        return counted
+    os.write2 = os.write
+    for name in calls:
+        setattr(os, name, wrapped(name, getattr(os, name)))
+
+for at in range(1, 100):
+    shutil.copytree("start", "run", symlinks=True)
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.chdir("run")
+        os.dup2(writing, 3)
+        os.dup2(os.open("../stderr", os.O_WRONLY | os.O_CREAT | os.O_TRUNC), 2)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        faulty(at)
+        status = _run(arguments)
+        os._exit(status)
+    os.close(writing)
+    status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    name = os.read(reading, 100).decode()
+    os.close(reading)
+    os.rename("run", f"run{at}")
+    print(json.dumps([at, name, status, open("stderr").read()]), flush=True)
+    if not name:
+        break
+"""
+
+COMMANDS = {
+    "new": (["convolve", "in/a.png", "-k", "sobel-x", "-o", "out.png"], ["out.png"]),
+    "force": (["convolve", "in/a.png", "-k", "sobel-x", "-o", "old.png", "-f"], ["old.png"]),
+    "folder": (
+        ["convolve", "in", "-k", "sobel-x", "-o", "out/", "-j", "1", "--report", "r.jsonl"],
+        ["out/a.sobel-x.png", "out/b.sobel-x.png", "r.jsonl"],
+    ),
+    "channels": (
+        ["split", "in/a.png", "-o", "out/"],
+        ["out/a.R.png", "out/a.G.png", "out/a.B.png"],
+    ),
+    "features": (
+        ["hog", "in", "--size", "24x24", "-o", "old.npz", "-f", "--visualize", "out/"],
+        ["old.npz", "out/a.hog.png", "out/b.hog.png"],
+    ),
+    "table": (["flatten", "in/a.png", "--csv", "-o", "old.csv", "-f"], ["old.csv"]),
+}
+
+
+@pytest.fixture
+def place(tmp_path, monkeypatch, rng):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "start/in").mkdir(parents=True)
+    for name in "ab":
+        pixels = rng.integers(0, 256, (30, 26, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(f"start/in/{name}.png")
+    for name in ("old.png", "old.npz", "old.csv"):
+        (tmp_path / "start" / name).write_bytes(b"what was there before")
+    return tmp_path
+
+
+def files(folder):
+    """Names and bytes below, without temporaries; the seconds in a report are no matter."""
+    found = {}
+    for above, _, names in os.walk(folder):
+        for name in names:
+            path = os.path.join(above, name)
+            with open(path, "rb") as file:
+                data = file.read()
+            data = re.sub(rb'"seconds": [0-9.e-]+', b"", data) if name == "r.jsonl" else data
+            found[os.path.relpath(path, folder)] = data
+    return {name: data for name, data in found.items() if not name.endswith(".cnntool-tmp")}
+
+
+def litter(folder):
+    return [
+        os.path.join(above, name)
+        for above, _, names in os.walk(folder)
+        for name in names
+        if name.endswith(".cnntool-tmp") or name.startswith("tmp")
+    ]
+
+
+def faults(kind, arguments):
+    """[(N, name of the call, status, stderr)] until a run met no fault; the last is that one."""
+    found = subprocess.run(
+        [sys.executable, "-c", DRIVER, kind, json.dumps(arguments), ",".join(CALLS)],
+        capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+    assert found.returncode == 0, found.stderr
+    return [json.loads(line) for line in found.stdout.splitlines()]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_kill_before_every_call(place, command):
+    arguments, targets = COMMANDS[command]
+    runs = faults("kill", arguments)
+    assert len(runs) > 5
+    assert [status for *_, status, _ in runs] == [-signal.SIGKILL] * (len(runs) - 1) + [0]
+    old, new = files("start"), files(f"run{len(runs)}")
+    assert set(new) >= set(targets)
+    seen = set()
+    for at, name, *_ in runs:
+        found = files(f"run{at}")
+        seen |= {found.get(target) == new[target] for target in targets}
+        for path, data in found.items():
+            if path == "r.jsonl":
+                assert data == new[path]  # a report has its name when it is complete
+            assert data in (old.get(path), new.get(path)), (at, name, path)
+        assert len(litter(f"run{at}")) <= 2, (at, name)
+    assert seen == {True, False}
+    # the next run works, and removes what the killed one left
+    for at, name, *_ in runs[:-1]:
+        os.chdir(f"run{at}")
+        again = arguments if "-f" in arguments else [*arguments, "-f"]
+        assert invoke(*again).status == 0
+        assert files(".") == new, (at, name)
+        assert litter(".") == [], (at, name)
+        os.chdir("..")
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("fault", ["ENOSPC", "EIO", "EACCES"])
+def test_error_at_every_call(place, command, fault):
+    arguments, _ = COMMANDS[command]
+    runs = faults(fault, arguments)
+    old, new = files("start"), files(f"run{len(runs)}")
+    words = os.strerror(getattr(errno, fault))
+    failed = 0
+    for at, name, status, errors in runs:
+        found = files(f"run{at}")
+        for path, data in found.items():
+            if path != "r.jsonl":
+                assert data in (old.get(path), new.get(path)), (at, name, path)
+        assert "Traceback" not in errors
+        assert all(line.startswith("cnntool: ") for line in errors.splitlines()), errors
+        if status == 0:
+            assert found == new, (at, name)
+        else:
+            failed += 1
+            assert status == 3, (at, name, errors)
+            assert words in errors, (at, name, errors)
+        # what could not be removed is swept by a later run
+        assert len(litter(f"run{at}")) <= (name == "unlink"), (at, name)
+    assert failed >= 4
+
+
+# --- the system itself
+
+
+@pytest.fixture(scope="module")
+def strace():
+    """A function: run ``cnntool ARGS…`` under strace with options."""
+    if shutil.which("strace") is None:
+        pytest.skip("there is no strace")
+    probe = subprocess.run(["strace", "-f", "-qq", "-o", os.devnull, "true"], capture_output=True)
+    if probe.returncode:
+        pytest.skip("strace may not trace here")
+
+    def run(*options, arguments):
+        return subprocess.run(
+            ["strace", "-f", "-qq", "-o", "trace", *options, sys.executable, "-m", "cnntool",
+             *arguments],
+            capture_output=True, text=True, timeout=60,
+        )  # fmt: skip
+
+    return run
+
+
+@pytest.mark.parametrize("command", ["new", "force"])
+def test_sigkill_at_system_calls(place, strace, command):
+    """Nothing of the program is changed: the kill comes from outside, before the Nth call."""
+    arguments, (target,) = COMMANDS[command]
+    shutil.copytree("start", "whole")
+    os.chdir("whole")
+    done(*arguments)
+    new, old = files(".")[target], files("../start").get(target)
+    kills, contents = 0, set()
+    for calls in ("write,pwrite64", "link,linkat,rename,renameat,renameat2", "unlink,unlinkat"):
+        for when in range(1, 10):
+            os.chdir(place)
+            shutil.rmtree("run", ignore_errors=True)
+            shutil.copytree("start", "run")
+            os.chdir("run")
+            result = strace(
+                "-e", f"trace={calls}", "-e", f"inject={calls}:signal=SIGKILL:when={when}",
+                arguments=arguments,
+            )  # fmt: skip
+            if result.returncode == 0:
+                break
+            assert result.returncode in (-9, 137)
+            kills += 1
+            content = files(".").get(target)
+            assert content in (old, new)
+            contents.add(content)
+            assert len(litter(".")) <= 1
+            done(*arguments, *([] if "-f" in arguments else ["-f"]))
+            assert files(".")[target] == new
+            assert litter(".") == []
+    assert kills >= 3
+    assert old in contents
+
+
+@pytest.mark.parametrize("inject, words", [
+    ("write:error=ENOSPC", "No space left on device; free some space or write elsewhere"),
+    ("write:error=EIO", "Input/output error"),
+    ("write:error=EDQUOT", "Disk quota exceeded"),
+    ("rename,renameat,renameat2:error=EACCES", "Permission denied; write to a folder"),
+    ("rename,renameat,renameat2:error=EXDEV", "Invalid cross-device link"),
+])  # fmt: skip
+def test_error_from_the_system(place, strace, inject, words):
+    arguments, _ = COMMANDS["force"]
+    os.chdir("start")
+    before = files(".")
+    calls = inject.split(":")[0]
+    result = strace("-e", f"trace={calls}", "-e", f"inject={inject}:when=1", arguments=arguments)
+    assert result.returncode == 3
+    assert result.stderr.startswith("cnntool: 'old.png': cannot be written: ")
+    assert words in result.stderr
+    assert result.stderr.count("\n") == 1
+    os.unlink("trace")
+    assert files(".") == before
+    assert litter(".") == []
+
+
+def test_an_input_that_cannot_be_read(place):
+    """Reading memory at address 0 is an error of the device; other inputs go on."""
+    if not os.path.exists("/proc/self/mem"):
+        pytest.skip("needs /proc")
+    os.chdir("start")
+    result = invoke("convolve", "/proc/self/mem", "in/a.png", "-k", "gaussian-5", "-o", "out/")
+    assert result.status == 1
+    assert result.lines == ["out/a.gaussian-5.png"]
+    assert "'/proc/self/mem': cannot be read: Input/output error" in result.errors[0]
+
+
+# --- full disks
+
+
+def limited(arguments, **limits):
+    """Run with ``RLIMIT_…`` set."""
+    program = (
+        "import resource, sys\n"
+        f"for name, value in {limits!r}.items():\n"
+        "    number = getattr(resource, 'RLIMIT_' + name)\n"
+        "    resource.setrlimit(number, (value, value))\n"
+        "import runpy\n"
+        f"sys.argv = ['cnntool', *{[str(a) for a in arguments]!r}]\n"
+        "runpy.run_module('cnntool', run_name='__main__')\n"
+    )
+    return subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=60
+    )
+
+
+def photos(folder, count, rng, shape=(60, 50)):
+    os.makedirs(folder)
+    for index in range(count):
+        pixels = rng.integers(0, 256, shape, dtype=np.uint8)
+        Image.fromarray(pixels).save(os.path.join(folder, f"{index}.png"))
+
+
+def test_files_may_grow_no_further(place, rng):
+    """The third result is too large: it is old or absent, the first two stay, the rest waits."""
+    photos("many", 2, rng)
+    Image.fromarray(rng.integers(0, 256, (300, 300), dtype=np.uint8)).save("many/2.png")
+    for index in range(3, 30):
+        shutil.copy("many/0.png", f"many/{index}.png")
+    os.mkdir("out")
+    for name in ("2", "29"):
+        with open(f"out/{name}.gaussian-5.png", "wb") as file:
+            file.write(b"old")
+    result = limited(
+        ["convolve", "many", "-k", "gaussian-5", "-o", "out/", "-f", "-j", 1], FSIZE=20_000
+    )
+    assert result.returncode == 3
+    assert result.stderr.splitlines()[-1] == (
+        "cnntool: 'out/2.gaussian-5.png': cannot be written: File too large; "
+        "raise 'ulimit -f' or write elsewhere"
+    )
+    assert result.stdout.splitlines()[:2] == ["out/0.gaussian-5.png", "out/1.gaussian-5.png"]
+    found = files("out")
+    assert found["2.gaussian-5.png"] == found["29.gaussian-5.png"] == b"old"
+    assert {Image.open(f"out/{index}.gaussian-5.png").size for index in (0, 1)} == {(50, 60)}
+    assert len(found) < 10
+    assert litter("out") == []
+
+
+@pytest.mark.parametrize("options, count", [("size=24k", 20), ("size=1m,nr_inodes=7", 20)])
+def test_full_disk(place, rng, options, count):
+    """A real one: earlier results stay, the run ends at once, and says why."""
+    if shutil.which("unshare") is None:
+        pytest.skip("there is no unshare")
+    photos("many", count, rng)
+    os.mkdir("mnt")
+    script = (
+        f"mount -t tmpfs -o {options} cnntool-test mnt || exit 77\n"
+        f"{shlex.quote(sys.executable)} -m cnntool convolve many -k gaussian-5 -o mnt/ -j 1\n"
+        "status=$?; ls -A mnt >&2; cat mnt/0.gaussian-5.png | wc -c >&2; exit $status"
+    )
+    result = subprocess.run(
+        ["unshare", "-Urm", "sh", "-c", script], capture_output=True, text=True, timeout=60
+    )
+    if result.returncode not in (0, 3):
+        pytest.skip(f"no file system can be mounted here: {result.stderr[-80:]}")
+    assert result.returncode == 3
+    lines = result.stderr.splitlines()
+    words = [line for line in lines if line.startswith("cnntool")]
+    assert len([line for line in words if "No space left on device; free some space" in line]) == 1
+    written = [line for line in lines if line.endswith(".png")]
+    assert 1 <= len(written) < 10
+    assert [f"mnt/{name}" for name in written] == result.stdout.splitlines()
+    assert not [line for line in lines if line.endswith("-tmp")]
+    assert int(lines[-1]) > 1000
+
+
+# --- folders that take no files
+
+
+def test_a_folder_that_is_not_ours(place):
+    """Found out before anything is decoded: the damaged input is not even looked at."""
+    os.mkdir("closed")
+    os.chmod("closed", 0o555)
+    os.chmod(".", 0o755)
+    with open("start/in/bad.png", "wb") as file:
+        file.write(b"bad")
+    command = [sys.executable, "-m", "cnntool", "convolve", "start/in", "-k", "box", "-o", "closed"]
+    if os.geteuid() == 0:
+        if shutil.which("setpriv") is None:
+            pytest.skip("root may write everywhere, and there is no setpriv")
+        command = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", *command]
+        probe = subprocess.run([*command[:5], "-c", "import cnntool"], capture_output=True)
+        if probe.returncode:
+            pytest.skip("another user cannot run this Python")
+    begun = time.monotonic()
+    result = subprocess.run(command, capture_output=True, text=True, timeout=30)
+    assert result.returncode == 3
+    assert result.stderr == (
+        "cnntool: 'closed': the output folder cannot be used: Permission denied; "
+        "write to a folder that is yours\n"
+    )
+    assert time.monotonic() - begun < 5
+    assert os.listdir("closed") == []
+
+
+@pytest.mark.skipif(shutil.which("unshare") is None, reason="needs unshare")
+def test_a_read_only_file_system(place):
+    os.mkdir("d")
+    with open("start/in/bad.png", "wb") as file:
+        file.write(b"bad")
+    cnntool = f"{shlex.quote(sys.executable)} -m cnntool"
+    for command, shown in (
+        ("convolve start/in -k box -o d", "'d': the output folder cannot be used"),
+        ("convolve start/in/a.png -k box -o d/a.png", "'d': the output folder cannot be used"),
+        ("hog start/in --size 24x24 -o d/x.npz", "'d': the output folder cannot be used"),
+        ("convolve start/in -k box -o out/ --report d/r.jsonl", "'d/r.jsonl': cannot be written"),
+    ):
+        script = f"mount --bind d d && mount -o remount,ro,bind d || exit 77; {cnntool} {command}"
+        result = subprocess.run(
+            ["unshare", "-Urm", "sh", "-c", script], capture_output=True, text=True, timeout=30
+        )
+        if result.returncode not in (0, 3):
+            pytest.skip(f"nothing can be mounted here: {result.stderr[-80:]}")
+        assert result.returncode == 3
+        assert result.stderr == (
+            f"cnntool: {shown}: Read-only file system; write to another folder\n"
+        )
+        assert os.listdir("d") == []
+
+
+def test_few_open_files(place, rng):
+    """Each input is open for a moment only: 60 pass through a limit of 20."""
+    photos("many", 60, rng, (8, 8))
+    result = limited(["convolve", "many", "-k", "box", "-o", "out/", "-j", 4], NOFILE=20)
+    assert (result.returncode, len(os.listdir("out"))) == (0, 60), result.stderr
+    result = limited(["convolve", "many", "-k", "box", "-o", "o2/", "-j", 4], NOFILE=7)
+    assert result.returncode in (1, 3)
+    assert "Traceback" not in result.stderr
+
+
+# --- several at once, and at any time
+
+
+def test_two_runs_into_one_folder(place, rng):
+    photos("many", 40, rng)
+    done("convolve", "many", "-k", "gaussian-5", "-o", "whole/")
+    command = [
+        sys.executable,
+        "-m",
+        "cnntool",
+        "convolve",
+        "many",
+        "-k",
+        "gaussian-5",
+        "-o",
+        "out/",
+    ]
+    children = [subprocess.Popen([*command, "-f"], stdout=subprocess.DEVNULL) for _ in range(2)]
+    assert [child.wait(60) for child in children] == [0, 0]
+    assert files("out") == files("whole")
+    assert litter("out") == []
+
+
+def test_the_output_folder_vanishes(place, rng):
+    photos("many", 200, rng, (8, 8))
+    child = subprocess.Popen(
+        [sys.executable, "-m", "cnntool", "convolve", "many", "-k", "box", "-o", "out/"],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    child.stdout.readline()
+    os.rename("out", "elsewhere")
+    _, errors = child.communicate(timeout=30)
+    assert child.returncode == 3
+    assert "cannot be written: No such file or directory; make its folder first" in errors
+    assert "Traceback" not in errors
+
+
+def test_killed_at_any_time(place, rng):
+    """Every file with a final name is a whole one, and a second run completes the rest."""
+    photos("many", 150, rng)
+    done("convolve", "many", "-k", "gaussian-5", "-o", "whole/")
+    whole = files("whole")
+    chance = random.Random(7)
+    interrupted = 0
+    for _ in range(6):
+        shutil.rmtree("out", ignore_errors=True)
+        child = subprocess.Popen(
+            [sys.executable, "-m", "cnntool", "convolve", "many", "-k", "gaussian-5", "-o", "out/"],
+            stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+        child.stdout.readline()
+        time.sleep(chance.uniform(0, 0.1))
+        child.kill()
+        child.communicate()
+        found = files("out")
+        interrupted += len(found) < 150
+        assert all(whole[name] == data for name, data in found.items())
+        result = done("convolve", "many", "-k", "gaussian-5", "-o", "out/", "--skip-existing")
+        assert len(result.lines) == 150 - len(found)
+        assert files("out") == whole
+        assert litter("out") == []
+    assert interrupted >= 3
+
+
+def test_a_report_that_cannot_be_written(place):
+    os.chdir("start")
+    result = process("convolve", "in", "-k", "box", "-o", "out/", "--report", "none/r.jsonl")
+    assert result.status == 3
+    assert result.errors == [
+        "cnntool: 'none/r.jsonl': cannot be written: No such file or directory; "
+        "make its folder first"
+    ]
