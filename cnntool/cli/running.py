@@ -270,6 +270,8 @@ def execute(
         failure: Gets the sentence about each failed input; by default it goes to stderr.
         path: Gets each file written; by default it is printed.
     """
+    if options.report is not None:
+        check_result_file(options.report, inputs, force=options.force)
     notes = Notes(quiet=options.quiet, every=options.verbose > 0)
 
     def tell_end(summary: Summary) -> None:

@@ -25,8 +25,9 @@ from cnntool.errors import OptionError
 Mode = Literal["auto", "clip", "abs", "offset", "rescale", "raw"]
 MODES: tuple[str, ...] = get_args(Mode)
 
-_PIECE = 1 << 18
-"""Values worked on at a time where the caller does not cut strips: scratch stays in the cache."""
+_PIECE = 1 << 20
+"""Values worked on at a time. A few large calls beat a cache that is hit: each call of many threads
+waits for the interpreter lock."""
 
 _SCRATCH = threading.local()
 """Flags of a piece, one array a thread."""

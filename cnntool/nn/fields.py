@@ -6,11 +6,14 @@ picture. From a dense layer on, every neuron sees the whole picture.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from typing import TypeVar
 
 from cnntool.geometry import Reach
+
+Way = TypeVar("Way")
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +130,7 @@ class Field:
         """Behind reshape: neurons lie in rows and columns again, but no longer in place."""
         return Field(self.whole, None, None)
 
-    def _axes[T](self, ways: Iterable[T]) -> list[tuple[Reach | None, T]]:
+    def _axes(self, ways: Iterable[Way]) -> list[tuple[Reach | None, Way]]:
         return list(zip((self.rows, self.columns), ways, strict=True))
 
     def _with(self, axes: list[Reach | None]) -> Field:

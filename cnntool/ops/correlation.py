@@ -40,7 +40,8 @@ from cnntool.ops.padding import border_indices
 Method = Literal["auto", "direct", "separable", "fft"]
 METHODS: tuple[Method, ...] = ("auto", "direct", "separable", "fft")
 STRIP_BYTES = 1 << 20
-"""Aim for the padded buffer of one strip: about the second-level cache of a core."""
+"""Aim for the padded buffer of one strip: about the second-level cache of a core. Integer strips,
+whose few passes are short, may be twice as large."""
 
 Sink = Callable[[int, int, Array], None]
 BankSink = Callable[[int, int, list[Array]], None]
@@ -173,7 +174,8 @@ class Correlation:
         if self.choice == "long":
             return min(self.rows, 32)
         line = max(1, self.columns_in * self.shape[2] * self.dtype.itemsize)
-        fitting = STRIP_BYTES // line // self.steps.stride[0]
+        room = STRIP_BYTES * (2 if self.dtype == np.int16 else 1)
+        fitting = room // line // self.steps.stride[0]
         return min(self.rows, max(16, min(fitting, 256) // 4 * 4, kh // 4))
 
     def __call__(self, x: Array, *, threads: int = 1) -> Array:
