@@ -27,6 +27,8 @@ from cnntool.ops.padding import border_mode
 Normalize = Literal["none", "sum", "l1"]
 Padding = str | int | Sequence[int]
 
+_PIECE = 1 << 17  # samples that are weighted at a time
+
 
 @dataclass(frozen=True)
 class Convolution:
@@ -260,8 +262,9 @@ def _opaque(
     offset = kernel.offset + options.offset
     if options.linear:
         full = 65535.0 if x.dtype == np.uint16 else 255.0
-        work = prepare(kernel, options, to_linear(x, full), factor, offset)
-        return fit(from_linear(work.floats(to_linear(x, full), threads), full), levels)
+        x = to_linear(x, full)
+        work = prepare(kernel, options, x, factor, offset)
+        return fit(from_linear(work.floats(x, threads), full), levels)
     work = prepare(kernel, options, x, factor, offset)
     if levels is None:
         return work.floats(x, threads)
@@ -274,28 +277,65 @@ def _with_alpha(
     x: Array, kernel: Kernel, options: Convolution, levels: Levels | None, threads: int
 ) -> Array:
     """Colour and opacity: see ``alpha`` of :func:`convolve`."""
+    if not (kernel.zero_sum or kernel.is_single or kernel.is_identity):
+        return _weighted(x, kernel, options, levels, threads)
     xp = array_module(x)
-    full = 65535.0 if x.dtype == np.uint16 else 255.0
     colour, opacity = x[..., :-1], x[..., -1:]
-    if kernel.zero_sum or kernel.is_single or kernel.is_identity:
-        result = _opaque(xp.ascontiguousarray(colour), kernel, options, levels, threads)
-        kept = prepare(_centre(kernel), options, opacity, 1.0, 0.0).floats(opacity, threads)
-    else:
-        kind = np.float64 if x.dtype == np.float64 else np.float32
-        light = to_linear(colour, full) if options.linear else colour.astype(kind)
-        weight = opacity.astype(kind)
-        factor, offset = options.factor(kernel), kernel.offset + options.offset
-        weighted = xp.concatenate([light * (weight / kind(full)), weight], axis=2)
-        # opacity keeps its range: the kernel's gain belongs to the colours
-        sums = prepare(kernel, options, weighted, 1.0, 0.0).floats(weighted, threads)
-        kept = xp.clip(sums[..., -1:] / kind(kernel.total), 0, full)
-        visible = xp.maximum(kept, kind(1e-6)) / kind(full)
-        floats = xp.where(kept > 0, sums[..., :-1] / visible, kind(0)) * kind(factor)
-        floats += kind(offset)
-        result = fit(from_linear(floats, full) if options.linear else floats, levels)
+    result = _opaque(xp.ascontiguousarray(colour), kernel, options, levels, threads)
+    kept = prepare(_centre(kernel), options, opacity, 1.0, 0.0).floats(opacity, threads)
     if levels is not None:
+        full = 65535.0 if x.dtype == np.uint16 else 255.0
         kept = Levels(levels.dtype, "clip", full_range=full).of(kept)
     return xp.concatenate([result, kept.astype(result.dtype)], axis=2)
+
+
+def _weighted(
+    x: Array, kernel: Kernel, options: Convolution, levels: Levels | None, threads: int
+) -> Array:
+    """Sums of colours weighted by opacity, divided by the sum of the weights, strip by strip."""
+    xp = array_module(x)
+    kind = np.float64 if x.dtype == np.float64 else np.float32
+    full = kind(65535.0 if x.dtype == np.uint16 else 255.0)
+    factor, offset = kind(options.factor(kernel)), kind(kernel.offset + options.offset)
+    weighted = _times_opacity(x, options.linear, full)
+    # opacity keeps its range: the kernel's gain belongs to the colours
+    work = prepare(kernel, options, weighted, 1.0, 0.0)
+    strips = levels is not None and not levels.needs_whole_picture and xp is np
+    cut = None if levels is None else Levels(levels.dtype, "clip", full_range=float(full))
+    out = xp.empty(work.correlation.shape_out, dtype=levels.dtype if levels and strips else kind)
+
+    def store(start: int, stop: int, values: Array) -> None:
+        values = work.finish(values)
+        kept = xp.clip(values[..., -1:] / kind(kernel.total), 0, full)
+        visible = xp.maximum(kept, kind(1e-6)) / full
+        colours = xp.where(kept > 0, values[..., :-1] / visible, kind(0))
+        colours *= factor
+        colours += offset
+        if options.linear:
+            colours = from_linear(colours, float(full))
+        if strips and levels is not None and cut is not None:
+            colours, kept = levels.of(colours), cut.of(kept)
+        out[start:stop, :, :-1] = colours
+        out[start:stop, :, -1:] = kept
+
+    work.correlation.run(weighted, store, threads=threads)
+    if levels is None or cut is None or strips:
+        return out
+    return xp.concatenate([levels.of(out[..., :-1]), cut.of(out[..., -1:])], axis=2)
+
+
+def _times_opacity(x: Array, linear: bool, full: Any) -> Array:
+    """Floats: each colour times its opacity (0..1), and the opacity as it is."""
+    xp, kind = array_module(x), type(full)
+    out = xp.empty(x.shape, dtype=kind)
+    step = max(1, _PIECE // (x.shape[1] * x.shape[2])) if xp is np else len(x)
+    for start in range(0, len(x), step):
+        rows = slice(start, start + step)
+        colour, weight = x[rows, :, :-1], x[rows, :, -1:].astype(kind)
+        light = to_linear(colour, float(full)) if linear else colour.astype(kind)
+        xp.multiply(light, weight / full, out=out[rows, :, :-1])
+        out[rows, :, -1:] = weight
+    return out
 
 
 def method_used(image: Array, kernel: Kernel, options: Convolution, *, alpha: bool = False) -> str:

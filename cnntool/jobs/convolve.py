@@ -48,6 +48,13 @@ class ConvolveJob(PictureJob):
         copies = len(self.kernels) if self.stack or self.grid else 1
         return copies if self.stack or self.grid or self.range in ("rescale", "raw") else 0
 
+    def floats(self, picture: Picture, target: Target) -> int:
+        """Linear light is floats before and after; colours are weighted by opacity in floats."""
+        copies = 3 if self.options.linear else 0
+        if picture.alpha and not all(kernel.zero_sum for kernel in self.kernels):
+            copies += 1
+        return super().floats(picture, target) + copies * picture.pixels.size
+
     def lines(self, picture: Picture, notes: list[str]) -> Iterator[str]:
         """The sums and matrices that were asked for."""
         if not self.trace and not self.values:

@@ -41,7 +41,7 @@ class FeatureFile:
         ...     path = os.path.join(folder, "x.npy")
         ...     with FeatureFile(path) as file:
         ...         file.add("a.png", np.array([1, 2, 3], np.float32))
-        ...         file.commit()
+        ...         written = file.commit()
         ...     np.load(path)
         array([[1., 2., 3.]], dtype=float32)
     """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -18,12 +19,17 @@ from cnntool.filters.ranges import fit_floats
 from cnntool.folder.job import STANDARD_INPUT, STANDARD_OUTPUT, Done, Item
 from cnntool.folder.outputs import OutputPlan
 from cnntool.images.formats import FORMATS, by_suffix, output_format
+from cnntool.images.limits import limits as limits_named
+from cnntool.images.limits import reserve
 from cnntool.images.picture import Picture
 from cnntool.images.reading import opened
 from cnntool.images.writing import encode
 
 Named = tuple[str, Picture | bytes]
 """A result: the word in its file name, and the picture, or the bytes of another kind of file."""
+
+FLOAT_BYTES = 4
+"""Of a float32 sample."""
 
 
 @dataclass(frozen=True)
@@ -78,6 +84,13 @@ class PictureJob:
         """Float copies of the picture that are alive at once, for the memory limit."""
         return 0
 
+    def floats(self, picture: Picture, target: Target) -> int:
+        """Float samples alive at once that only the decoded picture tells of.
+
+        A result in floats and the file that is made of it; :meth:`buffers` knows the rest.
+        """
+        return 2 * picture.pixels.size if target.dtype is None else 0
+
     def results(self, picture: Picture, target: Target, notes: list[str]) -> Iterator[Named]:
         """The results of one picture, as (what, picture); notes for the user are appended."""
         raise NotImplementedError(f"{type(self).__name__} makes no results")
@@ -105,8 +118,20 @@ class PictureJob:
             if self.write:
                 target = self.target(item, picture, notes)
                 results = self.results(picture, target, notes)
-                done = self.deliver(item, target, results, done)
+                with self._reserved(self.floats(picture, target), picture):
+                    done = self.deliver(item, target, results, done)
         return replace(done, notes=tuple(dict.fromkeys(notes)))
+
+    @contextmanager
+    def _reserved(self, floats: int, picture: Picture) -> Iterator[None]:
+        """Hold the memory for so many float samples beside what reading the picture took."""
+        if not floats:
+            yield
+            return
+        height, width = picture.pixels.shape[:2]
+        what = f"floats of {width} x {height} pixels"
+        with reserve(floats * FLOAT_BYTES, limits_named(self.limits), what):
+            yield
 
     def deliver(
         self, item: Item, target: Target, results: Iterable[Named], done: Done | None = None

@@ -15,6 +15,9 @@ from cnntool.geometry import Reach
 
 Way = TypeVar("Way")
 
+ITSELF = Reach()
+"""Every position sees the pixel of the same number."""
+
 
 @dataclass(frozen=True, slots=True)
 class Field:
@@ -33,8 +36,8 @@ class Field:
     """
 
     whole: tuple[int, int]
-    rows: Reach | None = Reach()
-    columns: Reach | None = Reach()
+    rows: Reach | None = ITSELF
+    columns: Reach | None = ITSELF
     grid: bool = True
 
     @property

@@ -38,7 +38,7 @@ class Settings(Mapping[str, Value]):
     """All settings of one layer, those left out with their defaults.
 
     Example:
-        >>> from cnntool.nn.layer_words import settings
+        >>> from cnntool.nn.layer_values import settings
         >>> from cnntool.nn.spec import parse
         >>> found = settings(parse("conv 8 3x5").items[0])
         >>> found.whole("out"), found.pair("kernel"), found.pair("stride"), found.flag("bias")

@@ -64,9 +64,7 @@ def ends(padding: tuple[int, int, int, int]) -> tuple[tuple[int, int], tuple[int
     return (top, bottom), (left, right)
 
 
-def sides(
-    rows: tuple[int, int], columns: tuple[int, int]
-) -> tuple[int, int, int, int]:
+def sides(rows: tuple[int, int], columns: tuple[int, int]) -> tuple[int, int, int, int]:
     """Top, right, bottom, left from (before, after) of rows and of columns."""
     return rows[0], columns[1], rows[1], columns[0]
 
@@ -99,9 +97,7 @@ def conv_window(
         (0, 2, 1, 2)
     """
     if isinstance(padding, str):
-        rows, columns = (
-            same_padding(kernel[i], dilation[i], size[i], stride[i]) for i in range(2)
-        )
+        rows, columns = (same_padding(kernel[i], dilation[i], size[i], stride[i]) for i in range(2))
         padding = sides(rows, columns)
     out = []
     for i, (before, after) in enumerate(ends(padding)):
@@ -170,9 +166,7 @@ def pool_window(
         (4, 4)
     """
     if isinstance(padding, str):
-        rows, columns = (
-            same_padding(kernel[i], dilation[i], size[i], stride[i]) for i in range(2)
-        )
+        rows, columns = (same_padding(kernel[i], dilation[i], size[i], stride[i]) for i in range(2))
         padding = sides(rows, columns)
     out = []
     for i, (before, after) in enumerate(ends(padding)):

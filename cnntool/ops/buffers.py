@@ -54,6 +54,20 @@ def destination(like: Array, out: Array | None) -> Array:
     return out
 
 
+def flat_destination(flat: Array, shape: tuple[int, ...], out: Array | None) -> Array:
+    """``out`` of the shape before flattening, as a view (C, M); or a new array.
+
+    Raises:
+        ShapeError: ``out`` does not fit, or its memory has gaps.
+    """
+    if out is None:
+        return destination(flat, None)
+    if not out.flags.c_contiguous:
+        raise ShapeError("out must be one contiguous block of memory; give an array that owns it")
+    destination(flat.reshape(shape), out)
+    return out.reshape(flat.shape)
+
+
 def bits_type(x: Array) -> Any:
     """The integer type as wide as the floats of ``x``.
 

@@ -9,10 +9,11 @@ input + output. Padding, the choice of a method and threads live here; the metho
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from itertools import pairwise
 from typing import Any, Literal
 
@@ -281,9 +282,20 @@ def run_bank(bank: Sequence[Correlation], x: Array, sink: BankSink, *, threads: 
         return
     # every thread takes a contiguous part: it walks through memory in order
     cuts = [len(bounds) * t // threads for t in range(threads + 1)]
-    with ThreadPoolExecutor(threads) as pool:
-        for future in [pool.submit(work, bounds[begin:end]) for begin, end in pairwise(cuts)]:
-            future.result()
+    first, *others = [bounds[begin:end] for begin, end in pairwise(cuts)]
+    futures = [helpers().submit(work, part) for part in others]
+    try:
+        work(first)
+    finally:
+        wait(futures)
+    for future in futures:
+        future.result()
+
+
+@cache
+def helpers() -> ThreadPoolExecutor:
+    """Threads that share strips; kept, because the memory of new ones has to be faulted in."""
+    return ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="cnntool-strips")
 
 
 def correlate(x: Array, kernel: Host, *, threads: int = 1, **options: Any) -> Array:

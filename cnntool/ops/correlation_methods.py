@@ -30,6 +30,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cnntool.backend import Array
+from cnntool.errors import OptionError
 
 Host = NDArray[np.float64]
 BLOCK = 4
@@ -61,6 +62,12 @@ class Steps:
 
     stride: tuple[int, int] = (1, 1)
     dilation: tuple[int, int] = (1, 1)
+
+    def __post_init__(self) -> None:
+        for name, steps in (("stride", self.stride), ("dilation", self.dilation)):
+            if min(steps) < 1:
+                found = ",".join(map(str, steps))
+                raise OptionError(f"the {name} must be at least 1, got {found}")
 
     def down(self) -> Steps:
         """Only the vertical part."""

@@ -144,9 +144,9 @@ def dropout(
         TheIronBorn), its last shift left out.
 
     Example:
-        >>> dropout(np.ones((2, 6), np.float32), 0.25, seed=3).round(2)
-        array([[1.33, 1.33, 0.  , 1.33, 1.33, 1.33],
-               [0.  , 1.33, 1.33, 1.33, 1.33, 1.33]], dtype=float32)
+        >>> dropout(np.ones((2, 5), np.float32), 0.5, seed=3)
+        array([[2., 2., 2., 2., 0.],
+               [0., 2., 2., 2., 0.]], dtype=float32)
     """
     _check(p)
     return _dropped(x, p, training, seed, step, offset, out)[0]

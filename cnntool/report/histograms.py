@@ -40,7 +40,7 @@ def draw_histograms(
 
     Example:
         >>> drawing = draw_histograms(np.array([[[1.0, 0.0]]]), (8, 8), (8, 8))
-        >>> drawing.shape, drawing.max()
+        >>> drawing.shape, int(drawing.max())
         ((512, 512), 255)
     """
     down, across, bins = cells.shape

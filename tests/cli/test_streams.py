@@ -239,7 +239,7 @@ def test_a_real_terminal(here):
     (here / name).write_bytes((here / "a.png").read_bytes())
     ours, theirs = pty.openpty()
     child = subprocess.Popen(
-        [sys.executable, "-m", "cnntool", "convolve", name, "n0.png", "-k", "sobel-x", "-o", "out/"],
+        [sys.executable, "-m", "cnntool", "edges", name, "n0.png", "-o", "out/"],
         stdin=theirs, stdout=theirs, stderr=theirs, env={**os.environ, "TERM": "xterm"},
     )  # fmt: skip
     os.close(theirs)
@@ -256,8 +256,8 @@ def test_a_real_terminal(here):
     assert child.wait(20) == 0
     assert b"\x1b[2J" not in shown
     assert "\u202e".encode() not in shown
-    assert b"out/n0.sobel-x.png" in shown
-    assert os.path.isfile(f"out/{name[:-4]}.sobel-x.png")
+    assert b"out/n0.edges.png" in shown
+    assert os.path.isfile(f"out/{name[:-4]}.edges.png")
 
 
 def test_colour_is_asked_for(here):
