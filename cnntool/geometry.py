@@ -17,7 +17,7 @@ from math import gcd, lcm
 
 from cnntool.errors import OptionError, ShapeError
 
-LONGEST_PERIOD = 4096
+LONGEST_PERIOD = 256
 """Positions after which a receptive field must repeat; upsampling multiplies them."""
 
 

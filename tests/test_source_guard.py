@@ -130,12 +130,10 @@ def _unsafe(node):
                 yield "switches Pillow's limit off"
     if isinstance(node, ast.Attribute) and dotted(node) in ("np.random.seed", "random.seed"):
         yield "touches global random state"
-    if isinstance(node, ast.Assert) and not isinstance(node.test, ast.Constant):
-        yield "asserts, which python -O leaves out"
 
 
 def test_top_of_module_is_light(module):
-    path, tree = module
+    _, tree = module
     slow = [(m, line) for m, line in imports(tree, top_only=True) if within(m, HEAVY)]
     assert slow == []
 
@@ -174,7 +172,7 @@ def test_guard_sees_imports(source, words):
     "eval('1')", "exec(text)", "np.load(path)", "np.load(path, allow_pickle=True)",
     "subprocess.run(x, shell=True)", "mp.Pool(4)", "Image.open(path)", "os.system('ls')",
     "ImageFile.LOAD_TRUNCATED_IMAGES = True", "Image.MAX_IMAGE_PIXELS = None",
-    "archive.extractall()", "np.lib.format.read_array(f, allow_pickle=True)", "assert x > 0",
+    "archive.extractall()", "np.lib.format.read_array(f, allow_pickle=True)",
     "np.random.seed(1)",
 ])  # fmt: skip
 def test_guard_sees_calls(source):

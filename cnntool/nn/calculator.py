@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 from typing import Literal, get_args
 
@@ -76,7 +76,7 @@ class Question:
             OptionError: There is none.
         """
         if self.kernel is None:
-            raise OptionError(f"a {self.kind} layer needs a kernel; give --kernel 3, or 3x5")
+            raise OptionError(f"{self.kind} needs a kernel, such as 3 or 3x5")
         return self.kernel
 
     def window(self) -> Window:
@@ -139,10 +139,11 @@ def calculate(question: Question, batch: int = 1) -> Trace:
     """
     if question.kind not in KINDS:
         raise NameNotFound.among("layer to calculate", question.kind, KINDS)
-    shape = question.input
-    if question.kind == "dense":
-        shape = (prod(shape),)
-    return trace(Chain((question.layer(),)), shape, batch)
+    asked = question.layer()
+    if question.kind == "dense" and len(question.input) == 3:
+        row = trace(Chain((Layer("flatten"), asked)), question.input, batch).rows[1]
+        return Trace(question.input, (replace(row, name="0.dense"),))
+    return trace(Chain((asked,)), question.input, batch)
 
 
 def explain(question: Question) -> list[str]:
@@ -176,5 +177,8 @@ def explain(question: Question) -> list[str]:
             text = formula(size, before, after, reach, stride)
             if stride > 1:
                 text = f"{'ceil' if question.ceil_mode else 'floor'}({text})"
+            room = size + before + after - reach
+            if question.ceil_mode and window.out[axis] < -(-room // stride) + 1:
+                text += " - 1 (a window in the padding)"
         lines.append(f"{AXES[axis]:<8} {text} = {window.out[axis]}")
     return lines

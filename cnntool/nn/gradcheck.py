@@ -139,12 +139,12 @@ def _along(
     arrays: tuple[Array, ...],
     gradients: list[Array | None],
     rng: np.random.Generator,
-    length: float,
+    first: float,
     tolerance: float,
     noise: float,
 ) -> float:
     """Relative error along a direction that meets no kink, or GateError."""
-    for _ in range(ATTEMPTS):
+    for length in (first / 10**attempt for attempt in range(ATTEMPTS)):
         ways = _direction(rng, gradients)
         told, squares = 0.0, 0.0
         for gradient, way in zip(gradients, ways, strict=True):
@@ -165,7 +165,6 @@ def _along(
                 told=told,
                 measured=slopes.value,
             )
-        length /= 10
     raise GateError(
         f"no gradient to compare with: the function has kinks or jumps closer than {length:.0e} "
         f"in each of {ATTEMPTS} directions; check at other points, such as "

@@ -103,7 +103,7 @@ def _conv(values: Settings) -> str:
 def _groups(values: Settings) -> str:
     out, groups = values.whole("out"), values.whole("groups")
     if out % groups:
-        return f"groups={groups} do not divide its {out} filters; take a multiple of {groups}"
+        return f"groups={groups} does not divide its {out} filters; take a multiple of {groups}"
     return ""
 
 
@@ -245,7 +245,7 @@ def _table() -> tuple[LayerWord, ...]:
                 Setting("factor", Pair(1, 1000), "how many times larger", label="F", required=True),
                 Setting("mode", Choice(UPSAMPLE_MODES), "what lies between", "nearest"),
             ),
-            ("upsampling2d", "interpolate"),
+            ("upsampling2d",),
             example="upsample 2 mode=bilinear",
         ),
         LayerWord(
@@ -289,7 +289,7 @@ def _table() -> tuple[LayerWord, ...]:
             "fully connected: every output sees every input",
             other_rules.dense,
             (_OUT, _BIAS),
-            ("linear", "fc", "fullyconnected"),
+            ("linear",),
             example="dense 10",
         ),
         LayerWord(
@@ -297,7 +297,7 @@ def _table() -> tuple[LayerWord, ...]:
             "the same numbers as CxHxW",
             other_rules.reshape,
             (Setting("shape", Maps(), "channels, rows, columns", label="CxHxW", required=True),),
-            ("unflatten", "view"),
+            ("unflatten",),
             example="reshape 16x7x7",
         ),
     )
@@ -319,7 +319,6 @@ def _elementwise() -> tuple[LayerWord, ...]:
             "in training, zeroes a share P and scales the rest by 1/(1 - P)",
             rule,
             (share,),
-            ("dropout2d", "spatialdropout2d"),
             example="dropout 0.5",
         ),
     )

@@ -138,7 +138,11 @@ class _Walk:
             short, short_field = self.chain(node.shortcut, shape, field, f"{path}shortcut.")
         if main != short:
             what = "its input" if node.shortcut is None else "shortcut"
-            fix = _shortcut(shape, main) if node.shortcut is None else "give both the same strides"
+            fix = (
+                _shortcut(shape, main)
+                if node.shortcut is None
+                else "give both the same strides and pads"
+            )
             raise _impossible(
                 name,
                 node,
@@ -207,14 +211,14 @@ class _Walk:
 
 
 def _shortcut(shape: Shape, main: Shape) -> str:
-    """A shortcut that would give main's shape, as advice."""
+    """What would make main's output and the input fit, as advice."""
     if len(main) != 3 or len(shape) != 3:
         return "give it a shortcut with the same output"
-    steps = {-(-shape[1] // main[1]), -(-shape[2] // main[2])}
-    stride = steps.pop()
-    if not steps and -(-shape[1] // stride) == main[1] and -(-shape[2] // stride) == main[2]:
+    stride = -(-shape[1] // main[1])
+    if all(-(-shape[axis] // stride) == main[axis] for axis in (1, 2)):
         return f"give it a shortcut such as conv {main[0]} 1" + (f" {stride}" if stride > 1 else "")
-    return "take pad=same in main"
+    other = "" if main[0] == shape[0] else f" and a shortcut such as conv {main[0]} 1"
+    return f"take pad=same in main{other}"
 
 
 def _impossible(name: str, node: Node, shape: Shape, misfit: Misfit) -> SpecError:

@@ -131,17 +131,23 @@ class Parser:
 
     def _no_item(self) -> SpecError:
         token = self._token
-        before = self._tokens[self._next - 1] if self._next else None
-        text = f"a layer is missing before {token} at {token.place}"
-        if token.kind == "end" and before is not None:
-            text = f"a layer is missing after {before} at {before.place}, where the text ends"
-        return error(
-            f"{text}; write one such as 'relu', or leave {before or token} out"
-            if token.kind in ("mark", "end")
-            else f"expected a layer at {token.place}, found {token}; write a word first, "
-            f"such as '{EXAMPLE}'",
-            token.place,
-        )
+        if token.kind not in ("mark", "end"):
+            return error(
+                f"expected a layer at {token.place}, found {token}; write a word first, such as "
+                f"'{EXAMPLE}'",
+                token.place,
+            )
+        before = self._tokens[self._next - 1] if self._next else token
+        hint = "write one such as 'relu'"
+        if "|" in (before.text, token.text):
+            hint += ", or leave the | out"
+        elif "," in (before.text, token.text):
+            hint += "; skip(…) passes its input on"
+        if token.kind == "end":
+            where = f"after {before} at {before.place}, where the text ends"
+        else:
+            where = f"before {token} at {token.place}"
+        return error(f"a layer is missing {where}; {hint}", token.place)
 
     def _parenthesised(self, depth: int) -> Chain:
         opened = self._take()

@@ -72,7 +72,7 @@ def _check_groups(groups: int, c: int, out: int) -> None:
         count = c if c % groups else out
         near = max(n for n in range(1, groups) if c % n == 0 and out % n == 0)
         raise Misfit(
-            f"groups={groups} do not divide {which}: {count} = {count // groups}·{groups} + "
+            f"groups={groups} does not divide {which}: {count} = {count // groups}·{groups} + "
             f"{count % groups}",
             f"take groups={near}, or a number of maps that {groups} divides",
         )
