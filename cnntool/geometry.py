@@ -228,11 +228,13 @@ class Reach:
 
     Position p depends on the pixels ``first[p]`` to ``last[p]``, which may lie outside the input.
     After ``len(first)`` positions the pattern repeats, ``shift`` pixels further. Without
-    upsampling the pattern has one position, and ``shift`` is the product of the strides.
+    upsampling the pattern has one position, and ``shift`` is the product of the strides. A position
+    that sees nothing (between the kernels of a transposed convolution that are shorter than its
+    stride) has what its two neighbours share, or ``last`` before ``first`` where that is nothing.
 
     Attributes:
         first: First pixel, for the positions 0, 1, 2 … of one period.
-        last: Last pixel of the same positions; before ``first`` where a position sees nothing.
+        last: Last pixel of the same positions.
         shift: Pixels from one period to the next.
 
     Example:

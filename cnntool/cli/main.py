@@ -30,6 +30,8 @@ COMMANDS = {
     "merge": "Merge channel pictures into one colour picture.",
     "hog": "Extract HOG features: one row per picture.",
     "flatten": "Write pixels as rows, in the order of a network's flatten.",
+    "shape": "Show every layer of a network: shapes, parameters, receptive field.",
+    "models": "List the built-in networks, or print one's specification.",
     "check": "Check that every picture of a folder is readable.",
     "info": "Show versions, cores and devices of this machine.",
 }

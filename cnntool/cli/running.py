@@ -8,6 +8,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -271,6 +272,8 @@ def execute(
         path: Gets each file written; by default it is printed.
     """
     if options.report is not None:
+        if options.skip_existing and Path(options.report).is_file():
+            raise OptionError(f"{quote(options.report)} exists; name this run's report otherwise")
         check_result_file(options.report, inputs, force=options.force)
     notes = Notes(quiet=options.quiet, every=options.verbose > 0)
 

@@ -176,7 +176,8 @@ def _temporary_name(name: str) -> str:
     tail = f".{_home()}-{os.getpid()}-{os.urandom(4).hex()}{SUFFIX}"
     encoded = os.fsencode(name)[: _LONGEST_NAME - 1 - len(tail)]
     # the cut may fall inside a character, and some file systems take valid UTF-8 only
-    return "." + encoded.decode("utf-8", "ignore") + tail
+    valid = encoded.decode("utf-8", "ignore").encode("utf-8")
+    return "." + os.fsdecode(valid) + tail  # in the locale C names are not decoded
 
 
 @functools.cache

@@ -117,6 +117,11 @@ def hog_cells(
     Shape:
         (H, W[, C]) -> (cells down, cells across, orientations), float64: sums of the magnitudes
         of each bin, divided by the pixels of a cell.
+
+    Example:
+        >>> ramp = np.tile(np.arange(16.0), (16, 1))
+        >>> hog_cells(ramp, orientations=2, cell=8)[0, 0].tolist()  # 2 but in the first column
+        [1.75, 0.0]
     """
     return _histograms(image, _plan(image.shape, orientations, cell, (1, 1), signed), sqrt)
 

@@ -137,7 +137,8 @@ def _nothing_found(log: WalkLog) -> str:
     if log.other_suffix:
         reason += f"; {log.other_suffix} with other suffixes"
     if log.folders:
-        reason += f"; {log.folders} subfolders not entered, -r descends"
+        plural = "s" if log.folders > 1 else ""
+        reason += f"; {log.folders} subfolder{plural} not entered, -r descends"
     return reason
 
 

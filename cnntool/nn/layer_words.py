@@ -305,8 +305,10 @@ def _table() -> tuple[LayerWord, ...]:
 
 def _elementwise() -> tuple[LayerWord, ...]:
     rule = other_rules.elementwise
-    slope = Setting("slope", Real(0, 1e3), "slope below zero", 0.01, label="A")
-    share = Setting("p", Real(0, 1, open_high=True), "share set to zero", 0.5, label="P")
+    slope = Setting("slope", Real(0, 1e3), "slope below zero", 0.01, label="A", spelled=True)
+    share = Setting(
+        "p", Real(0, 1, open_high=True), "share set to zero", 0.5, label="P", spelled=True
+    )
     return (
         LayerWord("relu", "max(x, 0)", rule),
         LayerWord("relu6", "min(max(x, 0), 6)", rule),

@@ -23,6 +23,7 @@ class Setting:
             is only written ``key=value``.
         required: Whether it must be given.
         like: The setting that it equals if left out.
+        spelled: Whether texts show it even where it has its default.
     """
 
     name: str
@@ -32,6 +33,7 @@ class Setting:
     label: str = ""
     required: bool = False
     like: str = ""
+    spelled: bool = False
 
 
 class Settings(Mapping[str, Value]):

@@ -18,8 +18,8 @@ def format_layer(layer: Layer) -> str:
     entry, given = LAYERS[layer.word], dict(layer.given)
     parts = [entry.word]
     for setting in entry.settings:
-        if setting.name in given:
-            text = setting.kind.write(given[setting.name])
+        if setting.name in given or setting.spelled:
+            text = setting.kind.write(given.get(setting.name, setting.default))
             parts.append(text if setting.label else f"{setting.name}={text}")
     return " ".join(parts)
 

@@ -28,6 +28,22 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from cnntool.ops.activations import (
+        leaky_relu,
+        leaky_relu_vjp,
+        log_softmax,
+        log_softmax_vjp,
+        relu,
+        relu6,
+        relu6_vjp,
+        relu_vjp,
+        sigmoid,
+        sigmoid_vjp,
+        softmax,
+        softmax_vjp,
+        tanh,
+        tanh_vjp,
+    )
     from cnntool.ops.adaptive_pooling import (
         adaptive_avg_pool2d,
         adaptive_avg_pool2d_vjp,
@@ -38,10 +54,53 @@ if TYPE_CHECKING:
         global_max_pool2d,
         global_max_pool2d_vjp,
     )
-    from cnntool.ops.convolution import conv2d
-    from cnntool.ops.correlation import correlate
-    from cnntool.ops.median_pooling import median_pool2d
-    from cnntool.ops.padding import pad, pad_vjp
+    from cnntool.ops.class_losses import (
+        cross_entropy,
+        cross_entropy_divisor,
+        cross_entropy_vjp,
+        dice_loss,
+        dice_loss_vjp,
+    )
+    from cnntool.ops.convolution import (
+        conv2d,
+        conv2d_vjp,
+    )
+    from cnntool.ops.correlation import (
+        correlate,
+    )
+    from cnntool.ops.deformable import (
+        deform_conv2d,
+        deform_conv2d_vjp,
+    )
+    from cnntool.ops.dropout import (
+        dropout,
+        dropout_vjp,
+    )
+    from cnntool.ops.linear import (
+        linear,
+        linear_vjp,
+    )
+    from cnntool.ops.local import (
+        local_conv2d,
+        local_conv2d_vjp,
+    )
+    from cnntool.ops.losses import (
+        binary_cross_entropy_with_logits,
+        binary_cross_entropy_with_logits_vjp,
+        mse_loss,
+        mse_loss_vjp,
+    )
+    from cnntool.ops.median_pooling import (
+        median_pool2d,
+    )
+    from cnntool.ops.normalization import (
+        batch_norm,
+        batch_norm_vjp,
+    )
+    from cnntool.ops.padding import (
+        pad,
+        pad_vjp,
+    )
     from cnntool.ops.pooling import (
         avg_pool2d,
         avg_pool2d_vjp,
@@ -54,8 +113,22 @@ if TYPE_CHECKING:
         sum_pool2d,
         sum_pool2d_vjp,
     )
-    from cnntool.ops.resampling import interpolate, interpolate_vjp
-    from cnntool.ops.unpooling import max_unpool2d, max_unpool2d_vjp
+    from cnntool.ops.resampling import (
+        interpolate,
+        interpolate_vjp,
+    )
+    from cnntool.ops.response_norm import (
+        local_response_norm,
+        local_response_norm_vjp,
+    )
+    from cnntool.ops.transposed import (
+        conv_transpose2d,
+        conv_transpose2d_vjp,
+    )
+    from cnntool.ops.unpooling import (
+        max_unpool2d,
+        max_unpool2d_vjp,
+    )
 
 __all__ = [
     "adaptive_avg_pool2d",
@@ -64,14 +137,40 @@ __all__ = [
     "adaptive_max_pool2d_vjp",
     "avg_pool2d",
     "avg_pool2d_vjp",
+    "batch_norm",
+    "batch_norm_vjp",
+    "binary_cross_entropy_with_logits",
+    "binary_cross_entropy_with_logits_vjp",
     "conv2d",
+    "conv2d_vjp",
+    "conv_transpose2d",
+    "conv_transpose2d_vjp",
     "correlate",
+    "cross_entropy",
+    "cross_entropy_divisor",
+    "cross_entropy_vjp",
+    "deform_conv2d",
+    "deform_conv2d_vjp",
+    "dice_loss",
+    "dice_loss_vjp",
+    "dropout",
+    "dropout_vjp",
     "global_avg_pool2d",
     "global_avg_pool2d_vjp",
     "global_max_pool2d",
     "global_max_pool2d_vjp",
     "interpolate",
     "interpolate_vjp",
+    "leaky_relu",
+    "leaky_relu_vjp",
+    "linear",
+    "linear_vjp",
+    "local_conv2d",
+    "local_conv2d_vjp",
+    "local_response_norm",
+    "local_response_norm_vjp",
+    "log_softmax",
+    "log_softmax_vjp",
     "lp_pool2d",
     "lp_pool2d_vjp",
     "max_pool2d",
@@ -81,25 +180,71 @@ __all__ = [
     "median_pool2d",
     "min_pool2d",
     "min_pool2d_vjp",
+    "mse_loss",
+    "mse_loss_vjp",
     "pad",
     "pad_vjp",
+    "relu",
+    "relu6",
+    "relu6_vjp",
+    "relu_vjp",
+    "sigmoid",
+    "sigmoid_vjp",
+    "softmax",
+    "softmax_vjp",
     "sum_pool2d",
     "sum_pool2d_vjp",
+    "tanh",
+    "tanh_vjp",
 ]
 
 # functions without their _vjp, by module
 _MODULES = {
+    "activations": (
+        "leaky_relu",
+        "log_softmax",
+        "relu",
+        "relu6",
+        "sigmoid",
+        "softmax",
+        "tanh",
+    ),
     "adaptive_pooling": (
-        "adaptive_avg_pool2d", "adaptive_max_pool2d", "global_avg_pool2d", "global_max_pool2d",
+        "adaptive_avg_pool2d",
+        "adaptive_max_pool2d",
+        "global_avg_pool2d",
+        "global_max_pool2d",
+    ),
+    "class_losses": (
+        "cross_entropy",
+        "cross_entropy_divisor",
+        "dice_loss",
     ),
     "convolution": ("conv2d",),
     "correlation": ("correlate",),
+    "deformable": ("deform_conv2d",),
+    "dropout": ("dropout",),
+    "linear": ("linear",),
+    "local": ("local_conv2d",),
+    "losses": (
+        "binary_cross_entropy_with_logits",
+        "mse_loss",
+    ),
     "median_pooling": ("median_pool2d",),
+    "normalization": ("batch_norm",),
     "padding": ("pad",),
-    "pooling": ("avg_pool2d", "lp_pool2d", "max_pool2d", "min_pool2d", "sum_pool2d"),
+    "pooling": (
+        "avg_pool2d",
+        "lp_pool2d",
+        "max_pool2d",
+        "min_pool2d",
+        "sum_pool2d",
+    ),
     "resampling": ("interpolate",),
+    "response_norm": ("local_response_norm",),
+    "transposed": ("conv_transpose2d",),
     "unpooling": ("max_unpool2d",),
-}  # fmt: skip
+}
 _HOMES = {name: module for module, names in _MODULES.items() for name in names}
 
 if not TYPE_CHECKING:  # a type checker takes the names above and reports all others

@@ -15,7 +15,7 @@ from cnntool.backend import Array, array_module
 from cnntool.errors import InputError, OptionError, ShapeError
 from cnntool.ops.activations import sigmoid, softmax
 from cnntool.ops.buffers import as_float
-from cnntool.ops.losses import LossBackward, check_reduction
+from cnntool.ops.losses import LossBackward, check_reduction, in_type
 
 
 def _labels(target: Array, classes: int, ignore_index: int) -> tuple[Array, Array]:
@@ -88,16 +88,9 @@ def cross_entropy_divisor(
         2.0
     """
     if weight is None:
-        return _total_weight(target != ignore_index, target, None)
+        return _nonzero((target != ignore_index).sum(dtype=np.float32))
     labels, counts = _labels(target, weight.shape[0], ignore_index)
-    return _total_weight(counts, labels, as_float(weight))
-
-
-def _total_weight(counts: Array, labels: Array, weights: Array | None) -> Array:
-    """The sum of the weights of the targets that count, or 1 if that is 0."""
-    if weights is None:
-        return _nonzero(counts.sum(dtype=np.float32))
-    return _nonzero((array_module(counts).take(weights, labels) * counts).sum())
+    return _nonzero((array_module(target).take(as_float(weight), labels) * counts).sum())
 
 
 def cross_entropy(
@@ -179,10 +172,11 @@ def cross_entropy_vjp(
     share = xp.subtract(z, z.max(axis=0))
     places = labels * labels.shape[0] + xp.arange(labels.shape[0])
     hit = xp.take(share, places)  # scores of the true classes
-    sharp = xp.multiply(counts, 1 - label_smoothing, dtype=z.dtype)  # of the true class
-    flat = xp.multiply(counts, label_smoothing / k, dtype=z.dtype)  # of every class
+    each = counts.astype(z.dtype)
+    flat = each * (label_smoothing / k)  # of every class
     if weights is not None:
-        sharp *= xp.take(weights, labels)
+        each *= xp.take(weights, labels)
+    sharp = each * (1 - label_smoothing)  # of the true class
     smooth = _sum_of_classes(share, weights) if label_smoothing else None
     xp.exp(share, out=share)
     total = share.sum(axis=0)
@@ -195,13 +189,13 @@ def cross_entropy_vjp(
     loss: Array = terms.reshape(target.shape)
     scale: Any = 1
     if reduction == "mean":
-        scale = divisor if divisor is not None else _total_weight(counts, labels, weights)
+        scale = _nonzero(each.sum()) if divisor is None else in_type(divisor, z)
     if reduction != "none":
         loss = terms.sum() / scale
 
     def backward(grad_loss: Array | float = 1.0) -> Array:
-        factor = grad_loss / scale
-        if reduction == "none" and not isinstance(grad_loss, (int, float)):
+        factor = in_type(grad_loss, z) / scale
+        if reduction == "none" and not isinstance(factor, float):
             factor = factor.reshape(-1)
         grad: Array = share * ((sharp + mass * flat) * factor)
         if smooth is not None:
@@ -311,13 +305,13 @@ def dice_loss_vjp(
     loss: Array = ((1 - dice) * importance).sum(axis=0)
     scale: Any = 1
     if reduction == "mean":
-        scale = divisor if divisor is not None else max(n, 1)
+        scale = max(n, 1) if divisor is None else in_type(divisor, z)
     if reduction != "none":
         loss = loss.sum() / scale
 
     def backward(grad_loss: Array | float = 1.0) -> Array:
         # d(1 - dice)/dp = (dice - 2·t) / both, at pixels that count
-        factor = importance / both * (grad_loss / scale)  # (K, N)
+        factor = importance / both * (in_type(grad_loss, z) / scale)  # (K, N)
         grad = (dice * factor)[:, None, None] - (2 * factor)[:, None, None] * truth
         grad *= counts
         if k == 1:

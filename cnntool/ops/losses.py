@@ -35,6 +35,13 @@ class LossBackward(Protocol):
         ...
 
 
+def in_type(value: Any, like: Array) -> Any:
+    """A number as Python's own, an array in the type of ``like``: neither widens what it meets."""
+    if isinstance(value, (int, float)):
+        return float(value)
+    return value.astype(like.dtype, copy=False)
+
+
 def check_reduction(reduction: str, divisor: Array | float | None) -> None:
     """Refuse what is no reduction, and a divisor where nothing is divided.
 
@@ -66,10 +73,9 @@ def _reduced(terms: Array, reduction: str, divisor: Array | float | None) -> tup
         return terms, 1
     if reduction == "sum":
         return terms.sum(), 1
-    divisor = prod(terms.shape) if divisor is None else divisor
-    if isinstance(divisor, int):
-        divisor = max(divisor, 1)  # the mean of nothing is 0
-    return terms.sum() / divisor, divisor
+    # the mean of nothing is 0
+    share = max(prod(terms.shape), 1) if divisor is None else in_type(divisor, terms)
+    return terms.sum() / share, share
 
 
 def mse_loss(
@@ -115,7 +121,7 @@ def mse_loss_vjp(
     loss, share = _reduced(difference * difference, reduction, divisor)
 
     def backward(grad_loss: Array | float = 1.0) -> Array:
-        return difference * (2 * grad_loss / share)
+        return difference * (2 * in_type(grad_loss, x) / share)
 
     return loss, backward
 
@@ -123,7 +129,7 @@ def mse_loss_vjp(
 def _per_element(value: Any, name: str, logits: Array) -> Any:
     """A weight ready to broadcast: vectors lie along the channels."""
     if value is None or isinstance(value, (int, float)):
-        return value
+        return value if value is None else float(value)
     c = logits.shape[0]
     if value.ndim == 1 and value.shape[0] in (1, c):
         value = value.reshape(-1, *(1,) * (logits.ndim - 1))
@@ -190,7 +196,9 @@ def binary_cross_entropy_with_logits_vjp(
     *,
     divisor: Array | float | None = None,
 ) -> tuple[Array, LossBackward]:
-    """:func:`binary_cross_entropy_with_logits` and its gradient (σ(z) - t)·weight / divisor.
+    """:func:`binary_cross_entropy_with_logits` and its gradient.
+
+    Without ``pos_weight`` it is (σ(z) - t)·weight / divisor.
 
     Example:
         >>> import numpy as np
@@ -204,26 +212,25 @@ def binary_cross_entropy_with_logits_vjp(
     t = _checked(z, target, reduction, divisor)
     w = _per_element(weight, "weight", z)
     yes = _per_element(pos_weight, "pos_weight", z)
-    # -ln σ(z) = ln(1 + exp(-|z|)) + max(-z, 0)
+    yes_share = t if yes is None else yes * t
+    # -ln σ(z) = ln(1 + exp(-|z|)) + max(-z, 0); put together so that no two terms cancel
     terms = xp.log1p(xp.exp(-xp.abs(z)))
-    terms -= xp.minimum(z, 0)
     if yes is not None:
-        terms *= 1 + (yes - 1) * t
-    terms += (1 - t) * z
+        terms *= 1 - t + yes_share
+    terms += xp.maximum(z, 0) * (1 - t)
+    terms -= xp.minimum(z, 0) * yes_share
     if w is not None:
         terms *= w
     loss, share = _reduced(terms, reduction, divisor)
 
     def backward(grad_loss: Array | float = 1.0) -> Array:
         grad = sigmoid(z)
-        if yes is None:
-            grad -= t
-        else:
-            grad *= 1 + (yes - 1) * t
-            grad -= yes * t
+        if yes is not None:
+            grad *= 1 - t + yes_share
+        grad -= yes_share
         if w is not None:
             grad *= w
-        grad *= grad_loss / share
+        grad *= in_type(grad_loss, z) / share
         return grad
 
     return loss, backward

@@ -1,15 +1,15 @@
-"""``cnntool hog`` and ``cnntool flatten``: rows of numbers, in all their forms."""
+"""``cnntool hog``: rows of numbers, and all the forms of a table that ``flatten`` has too."""
 
 import csv
 import io
 import json
-import math
 import os
 import zipfile
 
 import numpy as np
 import pytest
 from cli_runner import done, invoke, refused
+from feature_rows import numbers, picture, rows
 from PIL import Image
 from skimage.feature import hog as skimage_hog
 
@@ -23,28 +23,6 @@ def colour(tmp_path, rng):
 @pytest.fixture
 def grey(tmp_path, rng):
     return picture(tmp_path / "grey.png", rng, (45, 38))
-
-
-def picture(path, rng, shape):
-    pixels = rng.integers(0, 256, shape, dtype=np.uint8)
-    Image.fromarray(pixels).save(path)
-    return path, pixels
-
-
-def rows(result):
-    """[(path, numbers)] of a table of tabs."""
-    header, *lines = result.lines
-    names = header.split("\t")
-    assert names == ["path", *(f"f{i}" for i in range(len(names) - 1))]
-    cells = [line.split("\t") for line in lines]
-    assert all(len(c) == len(names) for c in cells)
-    return [(c[0], np.array(c[1:], float)) for c in cells]
-
-
-def numbers(*args, **options):
-    """The numbers of the only row."""
-    ((_, found),) = rows(done(*args, **options))
-    return found
 
 
 # --- hog: the numbers
@@ -388,116 +366,3 @@ def test_size_has_limits(grey):
     message = refused(1, "flatten", path, "--size", "60000x60000", "--limits", "strict")
     assert "--size 60000x60000: these pixels need" in message
     assert "the budget is 1.0 GiB" in message
-
-
-# --- pictures of histograms
-
-
-def test_visualize_one_picture(tmp_path, grey):
-    path, _ = grey
-    out = tmp_path / "drawing.png"
-    result = done("hog", path, "--visualize", out)
-    assert len(rows(result)) == 1, "the rows, and nothing between them"
-    with Image.open(out) as drawing:
-        assert drawing.mode == "L"
-        assert drawing.size == (11 * 38, 11 * 45)  # grown by a whole number
-        assert drawing.getextrema() == (0, 255)
-    # with the rows elsewhere, standard output has the names of what was written
-    result = done("hog", path, "--visualize", out, "-o", tmp_path / "x.npy", "-f")
-    assert result.lines == [str(out), str(tmp_path / "x.npy")]
-
-
-def test_lines_lie_along_edges(tmp_path):
-    """Edges that stand give lines that stand; 45 degrees give 45 degrees."""
-    y, x = np.mgrid[:32, :32]
-    for name, level, direction in (("v", x, (1, 0)), ("h", y, (0, 1)), ("d", x + y, (1, -1))):
-        Image.fromarray(np.uint8(level * 4)).save(tmp_path / f"{name}.png")
-        done(
-            "hog", tmp_path / f"{name}.png", "--cell", 16, "--block", 1, "--orientations", 4,
-            "--visualize", tmp_path / f"{name}.hog.png", "-o", os.devnull,
-        )  # fmt: skip
-        drawing = np.asarray(Image.open(tmp_path / f"{name}.hog.png"), float)
-        bottom, right = np.nonzero(drawing[256:, 256:] > 127)
-        down, across = np.cov(bottom, right).diagonal()
-        # bins are 45 degrees wide and lines lie in their middle: at most 22.5 degrees off
-        tilt = math.degrees(0.5 * math.atan2(2 * np.cov(bottom, right)[0, 1], down - across))
-        wanted = math.degrees(math.atan2(direction[1], direction[0]))
-        off = (tilt - wanted + 90) % 180 - 90
-        assert abs(off) < 23, (name, tilt)
-
-
-def test_visualize_a_folder(tmp_path, rng):
-    for name in ("a/1.png", "a/b/2.jpg", "3.png"):
-        (tmp_path / "in" / name).parent.mkdir(parents=True, exist_ok=True)
-        picture(tmp_path / "in" / name, rng, (40, 32, 3))
-    drawings = tmp_path / "in" / "drawings"  # below the input: never read itself
-    for _ in range(2):
-        result = done("hog", tmp_path / "in", "-r", "--visualize", drawings, "-f")
-        assert len(rows(result)) == 3
-    found = [str(p.relative_to(drawings)) for p in drawings.rglob("*.png")]
-    assert sorted(found) == ["3.hog.png", "a/1.hog.png", "a/b/2.hog.png"]
-    message = refused(2, "hog", tmp_path / "in", "-r", "--visualize", drawings)
-    assert "and 2 more exist; -f (--force) overwrites" in message
-
-
-def test_visualize_is_no_data_on_stdout(grey):
-    message = refused(2, "hog", grey[0], "--visualize", "-")
-    assert "standard output is for the rows" in message
-
-
-def test_a_flat_picture_has_a_black_drawing(tmp_path):
-    Image.new("L", (64, 64), 99).save(tmp_path / "flat.png")
-    result = done("hog", tmp_path / "flat.png", "--visualize", tmp_path / "d.png")
-    assert not rows(result)[0][1].any()
-    assert Image.open(tmp_path / "d.png").getextrema() == (0, 0)
-
-
-# --- flatten
-
-
-def test_flatten_order(colour, grey):
-    path, pixels = colour
-    assert np.array_equal(numbers("flatten", path), pixels.transpose(2, 0, 1).ravel())
-    path, pixels = grey
-    assert np.array_equal(numbers("flatten", path), pixels.ravel())
-
-
-def test_flatten_of_the_lecture(samples):
-    first = numbers("flatten", samples / "lecture-a.png")
-    assert first[:12].tolist() == [3, 3, 5, 1, 2, 3, 3, 4, 0, 1, 4, 5]
-    assert len(first) == 36
-
-
-def test_flatten_unit(tmp_path, colour):
-    path, pixels = colour
-    np.testing.assert_allclose(
-        numbers("flatten", path, "--unit"), pixels.transpose(2, 0, 1).ravel() / 255, rtol=1e-6
-    )
-    deep = np.array([[0, 257, 65535]], np.uint16)
-    Image.fromarray(deep).save(tmp_path / "deep.png")
-    assert numbers("flatten", tmp_path / "deep.png").tolist() == [0, 257, 65535]
-    np.testing.assert_allclose(
-        numbers("flatten", tmp_path / "deep.png", "--unit"), [0, 257 / 65535, 1], rtol=1e-6
-    )
-
-
-def test_flatten_gray_and_size(colour):
-    path, pixels = colour
-    luma = np.rint(pixels @ np.array([0.299, 0.587, 0.114]))
-    assert np.abs(numbers("flatten", path, "--gray") - luma.ravel()).max() <= 1
-    assert numbers("flatten", path, "--size", "7x5").shape == (7 * 5 * 3,)
-    small = numbers("flatten", path, "--size", "1x1", "--gray")
-    assert abs(small[0] - luma.mean()) < 2
-
-
-def test_flatten_mixed_colour_needs_gray(tmp_path, rng):
-    picture(tmp_path / "1.png", rng, (6, 5, 3))
-    picture(tmp_path / "2.png", rng, (6, 5))
-    result = invoke("flatten", tmp_path)
-    assert result.status == 1
-    assert "gives 30 numbers, the first picture 90; bring all" in result.errors[0]
-    assert len(rows(done("flatten", tmp_path, "--gray"))) == 2
-
-
-def test_flatten_needs_something():
-    assert "no input; name files, folders or -" in refused(2, "flatten")

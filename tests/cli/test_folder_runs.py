@@ -1,8 +1,6 @@
 """Many files in one run: which, in what order, where to, and what is told about them."""
 
-import json
 import os
-import pathlib
 import shutil
 import subprocess
 import sys
@@ -10,40 +8,15 @@ import sys
 import numpy as np
 import pytest
 from cli_runner import done, invoke, process, refused
-from PIL import Image
-
-KERNEL = ("-k", "gaussian-5")  # never clips, so nothing is noted
+from folder_trees import BELOW, KERNEL, TOP, make_tree, report, save, tree
 
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch, rng):
     """A tree of pictures, with things in it that are no inputs."""
     monkeypatch.chdir(tmp_path)
-    for name in ("img1.png", "img2.png", "img10.png", "a/x.jpg", "a/deep/er.png", "B/y.png"):
-        save(tmp_path / "in" / name, rng)
-    for name in (".hidden.png", "Thumbs.db", ".ipynb_checkpoints/z.png", "notes.txt", "a/raw.CR2"):
-        (tmp_path / "in" / name).parent.mkdir(exist_ok=True)
-        (tmp_path / "in" / name).write_bytes(b"nothing")
+    make_tree(tmp_path, rng)
     return tmp_path
-
-
-def save(path, rng, shape=(7, 5, 3)):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(rng.integers(0, 256, shape, dtype=np.uint8)).save(path)
-
-
-def tree(path):
-    """Names and bytes of all files below."""
-    files = (pathlib.Path(above, name) for above, _, names in os.walk(path) for name in names)
-    return {str(file.relative_to(path)): file.read_bytes() for file in files}
-
-
-def report(path):
-    return [json.loads(line) for line in pathlib.Path(path).read_text().splitlines()]
-
-
-TOP = ["out/img1.gaussian-5.png", "out/img2.gaussian-5.png", "out/img10.gaussian-5.png"]
-BELOW = ["out/a/x.gaussian-5.jpg", "out/a/deep/er.gaussian-5.png", "out/B/y.gaussian-5.png"]
 
 
 # --- which inputs, which outputs
@@ -103,7 +76,7 @@ def test_an_empty_folder_fails(folder):
     (folder / "empty/more").mkdir()
     message = invoke("convolve", "empty", *KERNEL, "-o", "out/")
     assert message.errors[0].endswith(
-        "this folder; 1 with other suffixes; 1 subfolders not entered, -r descends"
+        "this folder; 1 with other suffixes; 1 subfolder not entered, -r descends"
     )
 
 
@@ -136,6 +109,39 @@ def test_refusals_before_anything_is_written(folder):
     assert "an input has an empty name" in refused(2, "convolve", "", *KERNEL)
     assert tree(".") == before
     assert not os.path.exists("out")
+
+
+def test_names_that_meet_in_one_format(folder, rng):
+    save(folder / "in/img1.bmp", rng)
+    message = refused(2, "convolve", "in", *KERNEL, "-o", "out/", "--format", "png")
+    assert "'in/img1.bmp' and 'in/img1.png' would both become 'out/img1.gaussian-5.png'" in message
+    assert "--name '{name}.{what}{ext}' may keep them apart" in message
+    args = ("convolve", "in", *KERNEL, "-o", "out/", "--format", "png")
+    assert len(done(*args, "--name", "{name}.{what}{ext}").lines) == 4
+
+
+def test_odd_names(folder):
+    """Dashes in front, spaces behind, folders called like pictures, devices."""
+    data = (folder / "in/img1.png").read_bytes()
+    for name in ("-k.png", "trailing .png", "..png", " .png", "x.PNG", "X.png"):
+        (folder / name).write_bytes(data)
+    (folder / "dir.png").mkdir()
+    (folder / "dir.png/y.png").write_bytes(data)
+    assert done("convolve", *KERNEL, "-o", "out/", "--", "-k.png").lines == [
+        "out/-k.gaussian-5.png"
+    ]
+    names = ["./-k.png", "trailing .png", "..png", " .png", "x.PNG", "X.png", "dir.png"]
+    result = done("convolve", *names, *KERNEL, "-o", "o2/")
+    assert len(result.lines) == 7
+    assert all(map(os.path.isfile, result.lines))
+    assert refused(1, "convolve", "/dev/zero", *KERNEL, "-o", "z.png").endswith(
+        "'/dev/zero': a device, not a file"
+    )
+    long = "l" * 248 + ".png"
+    (folder / long).write_bytes(data)
+    message = refused(2, "convolve", long, *KERNEL)
+    assert "the name is longer than 255 bytes; choose a shorter one with --name" in message
+    assert done("convolve", long, *KERNEL, "--name", "{what}").lines == ["gaussian-5.png"]
 
 
 def test_never_overwrites_without_force(folder):
@@ -280,9 +286,10 @@ def test_report(folder):
     ]
     assert [line["error"] for line in lines] == [None, "the file is empty", None]
     assert all(0 <= line["seconds"] < 60 for line in lines)
-    assert "'run.jsonl' exists; -f" in refused(
-        2, "convolve", "in", *KERNEL, "-o", "o2/", "--report", "run.jsonl"
-    )
+    again = ("convolve", "in", *KERNEL, "-o", "o2/", "--report", "run.jsonl")
+    assert "'run.jsonl' exists; -f (--force) overwrites it" in refused(2, *again)
+    message = refused(2, *again, "--skip-existing")
+    assert "'run.jsonl' exists; name this run's report otherwise" in message
 
 
 def test_skip_existing_does_what_is_missing(folder):
@@ -315,98 +322,6 @@ def test_stop_at_the_first_failure(folder, rng, jobs):
     assert result.errors[0].startswith("cnntool: 'many/3.png': not a picture")
     assert result.errors[1] == f"cnntool: {len(result.lines)} done, 1 failed, 0 skipped"
     assert len(report("r.jsonl")) == len(result.lines) + 1
-
-
-# --- words
-
-
-def test_a_note_about_many_files_is_printed_once(folder, rng):
-    for index in range(5):
-        array = rng.integers(0, 65536, (4, 3), dtype=np.uint16)
-        Image.fromarray(array).save(folder / f"in/deep{index}.png")
-    args = ("convolve", *(f"in/deep{i}.png" for i in range(5)), "-k", "box", "--format", "jpeg",
-            "--range", "clip")  # fmt: skip
-    result = done(*args, "-o", "a/")
-    assert result.errors == [
-        "cnntool: 'in/deep0.png': JPEG holds 8 bits; 16-bit samples were scaled down",
-        "cnntool: 4 more notes of the same kind; -v shows all",
-        "cnntool: 5 done, 0 failed, 0 skipped",
-    ]
-    assert sum("scaled down" in line for line in done(*args, "-o", "b/", "-v").errors) == 5
-    assert done(*args, "-o", "c/", "-q").errors == []
-
-
-def test_quiet_still_tells_errors(folder):
-    (folder / "in/img2.png").write_bytes(b"")
-    result = invoke("convolve", "in", *KERNEL, "-o", "out", "-q")
-    assert result.status == 1
-    assert result.errors == ["cnntool: 'in/img2.png': the file is empty"]
-    assert result.lines == [TOP[0], TOP[2]]  # data
-
-
-def test_no_bars_in_a_pipe(folder):
-    plain = done("convolve", "in", *KERNEL, "-o", "out")
-    assert "\x1b" not in plain.stderr
-    assert len(plain.errors) <= 3
-
-
-def test_progress_of_long_runs(folder, rng, monkeypatch):
-    """One line at every tenth, once a run takes its time."""
-    for index in range(20):
-        save(folder / f"many/{index}.png", rng)
-    monkeypatch.setattr("cnntool.cli.progress.QUIET_SECONDS", 0)
-    result = done("flatten", "many", "-o", "x.npy", "--size", "2x2")
-    assert result.errors == [
-        *(f"cnntool: {10 * tenth} % ({2 * tenth} of 20)" for tenth in range(1, 10)),
-        "cnntool: 20 done, 0 failed, 0 skipped",
-    ]
-    for option in ("-q", "--no-progress"):
-        result = done("flatten", "many", "-o", "x.npy", "--size", "2x2", "-f", option)
-        assert not [line for line in result.errors if "%" in line]
-
-
-def test_a_bar_on_a_terminal(folder, rng):
-    """On a terminal that shows nothing else; paths are progress enough."""
-    save(folder / "in/n.png", rng)
-    options = {"terminal": "stderr", "env": {"TERM": "xterm", "COLUMNS": "80"}}
-    bar = done("flatten", "in", "--size", "2x2", "-o", "x.npy", **options)
-    assert "━" in bar.stderr
-    options["terminal"] = "stdout stderr"
-    plain = done("convolve", "in", *KERNEL, "-o", "out", **options)
-    assert "━" not in plain.stderr
-
-
-def test_names_are_safe_on_a_terminal(folder):
-    nasty = "in/\x1b]0;owned\x07\u202egnp.png"
-    shutil.copy("in/img1.png", nasty)
-    result = done("convolve", nasty, *KERNEL, "-o", "out/", terminal="stdout")
-    assert b"\x1b" not in result.stdout
-    assert "\u202e" not in result.text
-    assert done("convolve", nasty, *KERNEL, "-o", "p/").text == nasty.replace("in/", "p/").replace(
-        ".png", ".gaussian-5.png\n"
-    )
-    (folder / "in/x\x1b[31m.png").write_bytes(b"")
-    message = refused(1, "convolve", "in/x\x1b[31m.png", *KERNEL)
-    assert message == r"cnntool: 'in/x'$'\033''[31m.png': the file is empty"
-
-
-def test_messages_are_short(folder):
-    name = "in/" + "long" * 50 + ".png"
-    (folder / name).write_bytes(b"bad")
-    assert len(refused(1, "convolve", name, *KERNEL)) <= 300
-    assert refused(1, "convolve", name, *KERNEL).count("\n") == 0
-
-
-def test_debug_shows_a_traceback(folder, monkeypatch):
-    def broken(*_, **__):
-        raise ZeroDivisionError("a bug")
-
-    monkeypatch.setattr("cnntool.jobs.convolve.convolve", broken)
-    line = refused(1, "convolve", "in/img1.png", *KERNEL, "-o", "a.png")
-    assert line.endswith("internal error (ZeroDivisionError: a bug); --debug shows more")
-    told = invoke("convolve", "in/img1.png", *KERNEL, "-o", "a.png", "--debug").stderr
-    assert "Traceback" in told
-    assert "ZeroDivisionError" in told
 
 
 # --- very many

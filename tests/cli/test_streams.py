@@ -215,6 +215,34 @@ def test_no_list_on_standard_input(here):
     assert errors == ["cnntool: 0 done, 0 failed, 0 skipped"]
 
 
+# --- surroundings
+
+
+@pytest.mark.parametrize("locale", [
+    {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"},
+    {"LC_ALL": "C.UTF-8", "TZ": "Pacific/Apia", "PYTHONHASHSEED": "1"},
+])  # fmt: skip
+def test_names_in_any_locale(here, locale):
+    """Bytes in, the same bytes out, also where Python takes them for ASCII."""
+    name = "naïve 照片.png".encode()
+    with open(name, "wb") as file:
+        file.write((here / "a.png").read_bytes())
+    env = {**os.environ, **locale}
+    run = [sys.executable, "-m", "cnntool"]
+    for command in (["convolve", name, "-k", "gaussian-5", "-o", "out/", "--report", "r.jsonl"],
+                    ["hog", name, "--cell", "10", "--block", "1"],
+                    ["check", name, "--csv"]):  # fmt: skip
+        found = subprocess.run([*run, *command], capture_output=True, env=env, timeout=30)
+        assert (found.returncode, found.stderr) == (0, b""), command[0]
+        assert name.removesuffix(b".png") in found.stdout
+    assert os.listdir(b"out") == ["naïve 照片.gaussian-5.png".encode()]
+    missing = subprocess.run(
+        [*run, "check", "là.png".encode()], capture_output=True, env=env, timeout=30
+    )
+    assert missing.returncode == 1
+    assert b"no such file" in missing.stderr
+
+
 # --- terminals
 
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from skimage.feature import hog as skimage_hog
 
 from cnntool.errors import InputError, NameNotFound, OptionError, ShapeError
-from cnntool.filters.hog import hog, hog_image, hog_length
+from cnntool.filters.hog import hog, hog_cells, hog_image, hog_length
 from cnntool.filters.words import HOG_NORMS
 
 module = importlib.import_module("cnntool.filters.hog")  # the package has a function of this name
@@ -303,3 +303,18 @@ def test_other_refusals():
         image[3, 4] = bad
         with pytest.raises(InputError, match="holds NaN or infinite samples"):
             hog(image)
+
+
+@pytest.mark.parametrize("signed", [False, True])
+def test_cells_are_what_blocks_are_made_of(rng, signed):
+    """Blocks of one cell, normalised by their sum, are the histograms but for their sizes."""
+    image = rng.integers(0, 256, (37, 45, 3)).astype(np.uint8)
+    cells = hog_cells(image, 7, (8, 6), signed=signed)
+    assert cells.shape == (4, 7, 7)
+    shares = cells / (cells.sum(axis=2, keepdims=True) + 1e-5)
+    blocks = hog(image, 7, (8, 6), (1, 1), norm="l1", signed=signed)
+    np.testing.assert_allclose(blocks, shares.ravel(), atol=1e-6)
+    # the mean magnitude of a cell is spread over its bins
+    row, column = np.gradient(image[..., 0].astype(float))
+    magnitude = 2 * np.hypot(row, column)[8:16, 6:12]  # inside, where differences have two sides
+    np.testing.assert_allclose(hog_cells(image[..., 0], 1, (8, 6))[1, 1, 0], magnitude.mean())

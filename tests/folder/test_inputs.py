@@ -74,7 +74,7 @@ def test_folders_without_inputs(here):
         ("empty", "no input files in this folder"),
         (
             "other",
-            "no input files in this folder; 1 with other suffixes; 1 subfolders not entered, "
+            "no input files in this folder; 1 with other suffixes; 1 subfolder not entered, "
             "-r descends",
         ),
     ]
