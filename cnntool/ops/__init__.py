@@ -72,11 +72,7 @@ if TYPE_CHECKING:
         deform_conv2d,
         deform_conv2d_vjp,
     )
-    from cnntool.ops.dropout import (
-        dropout,
-        dropout_vjp,
-    )
-    from cnntool.ops.linear import (
+    from cnntool.ops.dense import (
         linear,
         linear_vjp,
     )
@@ -89,6 +85,10 @@ if TYPE_CHECKING:
         binary_cross_entropy_with_logits_vjp,
         mse_loss,
         mse_loss_vjp,
+    )
+    from cnntool.ops.masking import (
+        dropout,
+        dropout_vjp,
     )
     from cnntool.ops.median_pooling import (
         median_pool2d,
@@ -223,8 +223,8 @@ _MODULES = {
     "convolution": ("conv2d",),
     "correlation": ("correlate",),
     "deformable": ("deform_conv2d",),
-    "dropout": ("dropout",),
-    "linear": ("linear",),
+    "masking": ("dropout",),
+    "dense": ("linear",),
     "local": ("local_conv2d",),
     "losses": (
         "binary_cross_entropy_with_logits",

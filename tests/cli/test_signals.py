@@ -22,6 +22,17 @@ LARGE_KERNEL = "; ".join(["1 " * 99] * 99)
 SOON = 2.0 if os.name == "nt" or os.getloadavg()[0] < 2 * os.cpu_count() else 5.0
 
 
+@pytest.fixture(autouse=True)
+def _signals_are_heard():
+    """Children inherit that a signal is ignored, as for tests that a shell runs with '&'."""
+    numbers = [n for n in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(n) == signal.SIG_IGN]
+    for number in numbers:
+        signal.signal(number, signal.SIG_DFL)
+    yield
+    for number in numbers:
+        signal.signal(number, signal.SIG_IGN)
+
+
 def start(*args, **options):
     """A run in a session of its own, as a terminal starts it."""
     return subprocess.Popen(

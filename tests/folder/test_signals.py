@@ -51,6 +51,17 @@ FINISHES = """
 """
 
 
+@pytest.fixture(autouse=True)
+def _signals_are_heard():
+    """Children inherit that a signal is ignored, as for tests that a shell runs with '&'."""
+    numbers = [n for n in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(n) == signal.SIG_IGN]
+    for number in numbers:
+        signal.signal(number, signal.SIG_DFL)
+    yield
+    for number in numbers:
+        signal.signal(number, signal.SIG_IGN)
+
+
 def start(tmp_path, hang=SLEEP, patient=False):
     program = PROGRAM.replace("HANG", hang)
     if patient:  # only a second signal can end it soon

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 
 from cnntool.errors import OptionError, ShapeError
 from cnntool.nn.gradcheck import check_gradient
-from cnntool.ops import dropout as module
-from cnntool.ops.dropout import dropout, dropout_vjp, kept
+from cnntool.ops import masking as module
+from cnntool.ops.masking import dropout, dropout_vjp, kept
 
 
 def mixed(number):

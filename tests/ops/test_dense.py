@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from cnntool.errors import ShapeError
 from cnntool.nn.gradcheck import check_gradient
-from cnntool.ops.linear import linear, linear_vjp
+from cnntool.ops.dense import linear, linear_vjp
 
 sizes = st.integers(1, 6)
 
