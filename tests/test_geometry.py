@@ -7,7 +7,10 @@ from hypothesis import strategies as st
 
 from cnntool.errors import OptionError, ShapeError
 from cnntool.geometry import (
+    Reach,
     conv_output_size,
+    deconv_output_size,
+    deconv_same_padding,
     extent,
     four_sides,
     full_padding,
@@ -120,3 +123,67 @@ def test_numbers_become_pairs_and_sides():
         four_sides((1, 2, 3))
     with pytest.raises(OptionError, match="padding must not be negative, got 1,-2"):
         four_sides((1, -2))
+
+
+@settings(deadline=None, max_examples=300)
+@given(
+    st.integers(1, 12), small, small, st.integers(0, 4), st.integers(0, 4), small, st.integers(0, 3)
+)
+def test_transposed_convolution_writes_from_the_first_to_the_last_tap(
+    size, kernel, stride, before, after, dilation, more
+):
+    last = max(i * stride + a * dilation for i in range(size) for a in range(kernel))
+    wanted = last + 1 - before - after + more
+    if wanted < 1:
+        with pytest.raises(ShapeError, match=r"a padding of \d.* cuts off all of an output of \d"):
+            deconv_output_size(size, kernel, stride, before, after, dilation, more)
+    else:
+        found = deconv_output_size(size, kernel, stride, before, after, dilation, more)
+        assert found == wanted
+
+
+@settings(deadline=None, max_examples=200)
+@given(st.integers(1, 12), small, small, small)
+def test_same_padding_of_a_transposed_convolution_multiplies_by_the_stride(
+    size, kernel, stride, dilation
+):
+    before, after, more = deconv_same_padding(kernel, stride, dilation)
+    assert after - before in (0, 1) and min(before, more) >= 0
+    assert deconv_output_size(size, kernel, stride, before, after, dilation, more) == size * stride
+
+
+@settings(deadline=None, max_examples=200)
+@given(st.integers(1, 20), small, small, st.integers(0, 3), st.integers(0, 3), st.booleans())
+def test_pooling_may_be_padded_at_one_end_only(size, kernel, stride, before, after, ceil_mode):
+    starts = []
+    for start in range(-before, size, stride):
+        fits = start + kernel <= size + after
+        owed = ceil_mode and (not starts or starts[-1] + kernel < size + after)
+        if not fits and (not owed or (not starts and start + kernel - stride >= size + after)):
+            break
+        starts.append(start)
+    if starts:
+        found = pool_output_size(size, kernel, stride, before, 1, ceil_mode, after)
+        assert found == len(starts)
+    else:
+        with pytest.raises(ShapeError, match=f"a window of {kernel} does not fit an input of"):
+            pool_output_size(size, kernel, stride, before, 1, ceil_mode, after)
+
+
+def test_pooling_names_both_paddings():
+    with pytest.raises(ShapeError, match=r"does not fit an input of 2 with padding 1 \+ 2"):
+        pool_output_size(2, 6, 1, 1, after=2)
+
+
+def test_reach_follows_windows():
+    seen = Reach().window(3, stride=2, before=1)
+    assert (seen.size, seen.jump, seen.at(4)) == (3, 2, (7, 9))
+    wide = seen.window(2, dilation=3)
+    assert (wide.size, wide.jump, wide.at(0)) == (9, 2, (-1, 7))
+    assert seen.join(wide).at(0) == (-1, 7)
+    assert seen.join(Reach()) is None
+    assert Reach().blocks(3).at(4) == (3, 5)
+    assert Reach().enlarge(2, linear=True).at(4) == (1, 2)
+    assert Reach().enlarge(3, linear=True).at(4) == (1, 1)
+    assert Reach().spread(3, stride=2, before=1).at(3) == (1, 2)
+    assert Reach().shrink(7, 3).at(2) == (4, 6)

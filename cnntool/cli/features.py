@@ -50,7 +50,7 @@ def run_features(
         length = _common_length(job, inputs)
     job = replace(job, length=length)
     if os.path.splitext(options.output or "")[1].lower() in ARRAYS:
-        _into_arrays(job, inputs, options)
+        _into_arrays(job, inputs, options, printing=visualize is not None)
         return
     rows_on_stdout = options.output in (None, "-")
     with table(FeatureTable, options, inputs, form, more=ARRAYS) as writer:
@@ -66,11 +66,12 @@ def run_features(
             row=row,
             # names of pictures among the rows would spoil the table
             path=(lambda path: None) if rows_on_stdout else None,
+            printing=rows_on_stdout or visualize is not None,
         )
     finish(summary)
 
 
-def _into_arrays(job: Any, inputs: Inputs, options: RunOptions) -> None:
+def _into_arrays(job: Any, inputs: Inputs, options: RunOptions, *, printing: bool) -> None:
     """All rows in one file at the end: (n, d), and the paths in an .npz."""
     from cnntool.jobs.feature_files import FeatureFile
 
@@ -83,7 +84,8 @@ def _into_arrays(job: Any, inputs: Inputs, options: RunOptions) -> None:
         def row(values: Mapping[str, Any]) -> None:
             file.add(values["path"], values["features"])
 
-        summary = execute(job, inputs, options, shares(options, inputs)[0], row=row)
+        jobs = shares(options, inputs)[0]
+        summary = execute(job, inputs, options, jobs, row=row, printing=printing)
         if file.commit():
             emit(path)
     finish(summary)

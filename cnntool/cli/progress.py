@@ -14,17 +14,24 @@ QUIET_SECONDS = 2.0
 
 
 @contextmanager
-def follow(total: int, *, shown: bool) -> Iterator[Callable[[int, int], None]]:
+def follow(
+    total: int, *, shown: bool, printing: bool = True
+) -> Iterator[Callable[[int, int], None]]:
     """A function ``progress(done, total)`` that shows how far the run is, on stderr.
 
-    A bar needs a terminal that shows nothing else: where the paths of results are printed to the
-    same terminal, they are the progress.
+    A bar needs a terminal that shows nothing else: where the paths or rows of results are printed
+    to the same terminal, they are the progress.
+
+    Args:
+        total: Inputs in all.
+        shown: Whether the user wants to see anything.
+        printing: Whether the run prints on standard output while it goes on.
     """
     if not shown or total < 2 or sys.stderr is None:
         yield lambda done, total: None
     elif not sys.stderr.isatty():
         yield _Tenths()
-    elif sys.stdout is not None and sys.stdout.isatty():
+    elif printing and sys.stdout is not None and sys.stdout.isatty():
         yield lambda done, total: None
     else:
         from rich.console import Console

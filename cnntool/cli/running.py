@@ -150,7 +150,8 @@ def run_table(
                 after()
 
         jobs = shares(options, inputs)[0]
-        summary = execute(job, inputs, options, jobs, row=row, after=finished)
+        jobs, printing = shares(options, inputs)[0], options.output in (None, "-")
+        summary = execute(job, inputs, options, jobs, row=row, after=after, printing=printing)
     finish(summary)
 
 
@@ -258,6 +259,7 @@ def execute(
     after: Callable[[], None] | None = None,
     failure: Callable[[str], None] | None = None,
     path: Callable[[str], None] | None = None,
+    printing: bool = True,
 ) -> Summary:
     """The run itself, with what the user sees of it; the counts come last.
 
@@ -270,6 +272,7 @@ def execute(
         after: Called at the end, before the counts.
         failure: Gets the sentence about each failed input; by default it goes to stderr.
         path: Gets each file written; by default it is printed.
+        printing: Whether anything is printed on standard output before the end.
     """
     if options.report is not None:
         if options.skip_existing and Path(options.report).is_file():
@@ -288,7 +291,8 @@ def execute(
         from cnntool.jobs.timing import Timed
 
         job = Timed(job)
-    with follow(len(inputs.items), shown=options.progress and not options.quiet) as progress:
+    shown = options.progress and not options.quiet
+    with follow(len(inputs.items), shown=shown, printing=printing) as progress:
         return run(
             job,
             inputs,

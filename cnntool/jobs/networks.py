@@ -70,7 +70,9 @@ def network(text: str, classes: int | None = None) -> Spec:
             "--classes changes built-in networks only; change the last size of the specification"
         )
     if word == "-" or word.startswith("@"):
-        return Spec.of(read_text(word.removeprefix("@") or word))
+        if word == "@":
+            raise OptionError("'@' needs the name of a file: @net.txt")
+        return Spec.of(read_text(word.removeprefix("@")))
     if re.fullmatch(r"[\w.-]+", word) and canonical(word) not in (*LAYERS, *COMBINATORS):
         if Path(word).is_file():
             raise OptionError(

@@ -63,14 +63,20 @@ def test_progress_of_long_runs(folder, rng, monkeypatch):
 
 
 def test_a_bar_on_a_terminal(folder, rng):
-    """On a terminal that shows nothing else; paths are progress enough."""
+    """On a terminal that shows nothing else; paths and rows are progress enough."""
     save(folder / "in/n.png", rng)
-    options = {"terminal": "stderr", "env": {"TERM": "xterm", "COLUMNS": "80"}}
-    bar = done("flatten", "in", "--size", "2x2", "-o", "x.npy", **options)
-    assert "━" in bar.stderr
-    options["terminal"] = "stdout stderr"
-    plain = done("convolve", "in", *KERNEL, "-o", "out", **options)
-    assert "━" not in plain.stderr
+    env = {"TERM": "xterm", "COLUMNS": "80"}
+    table = ("flatten", "in", "--size", "2x2", "--gray", "-f")
+    for terminal, args in (
+        ("stderr", table),
+        ("stderr", (*table, "-o", "x.npy")),
+        ("stdout stderr", (*table, "-o", "x.npy")),
+        ("stdout stderr", (*table, "-o", "x.csv")),
+        ("stdout stderr", ("check", "in", "-f", "-o", "c.json")),
+    ):
+        assert "━" in done(*args, terminal=terminal, env=env).stderr
+    for args in (table, ("convolve", "in", *KERNEL, "-o", "out"), (*table, "--no-progress")):
+        assert "━" not in done(*args, terminal="stdout stderr", env=env).stderr
 
 
 def test_names_are_safe_on_a_terminal(folder):

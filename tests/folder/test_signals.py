@@ -106,6 +106,7 @@ def test_dies_by_the_signal(tmp_path, number):
 def test_what_is_nearly_done_is_finished(tmp_path):
     child = start(tmp_path, FINISHES)
     os.killpg(child.pid, signal.SIGINT)
+    time.sleep(0.3)  # the signal is heard before the workers go on
     (tmp_path / "go").touch()
     child.communicate(timeout=10)
     assert child.returncode == -signal.SIGINT

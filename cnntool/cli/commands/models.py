@@ -43,13 +43,13 @@ def command(run: RunOptions, model: str | None, form: str) -> None:
     A network is a text: print it, change it, and give it to any command that takes a network.
     """
     from cnntool.jobs.networks import MODEL_COLUMNS, model_rows
-    from cnntool.models import MODELS, create
+    from cnntool.models import MODELS, create, find
 
+    names = list(MODELS) if model is None else [find(model).name]
     if model is not None and form == "table":
         emit(create(model).text)
         return
     full = form in ("json", "jsonl")
-    names = MODELS if model is None else [model]
     rows = model_rows(names, full=full, short=form == "table")
     with TableWriter(form, standard_output(), None if full else MODEL_COLUMNS) as writer:
         for row in rows:
