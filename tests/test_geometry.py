@@ -155,13 +155,13 @@ def test_same_padding_of_a_transposed_convolution_multiplies_by_the_stride(
 @settings(deadline=None, max_examples=200)
 @given(st.integers(1, 20), small, small, st.integers(0, 3), st.integers(0, 3), st.booleans())
 def test_pooling_may_be_padded_at_one_end_only(size, kernel, stride, before, after, ceil_mode):
-    starts = []
-    for start in range(-before, size, stride):
-        fits = start + kernel <= size + after
-        owed = ceil_mode and (not starts or starts[-1] + kernel < size + after)
-        if not fits and (not owed or (not starts and start + kernel - stride >= size + after)):
-            break
-        starts.append(start)
+    before, after = min(before, kernel // 2), min(after, kernel // 2)
+    starts, end = [], size + after
+    for start in range(-before, end, stride):
+        # with ceil_mode a window that begins in the input may take what is left at the end
+        covered = (starts[-1] if starts else start - stride) + kernel >= end
+        if start + kernel <= end or (ceil_mode and start < size and not covered):
+            starts.append(start)
     if starts:
         found = pool_output_size(size, kernel, stride, before, 1, ceil_mode, after)
         assert found == len(starts)

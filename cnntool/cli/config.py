@@ -21,6 +21,9 @@ import click
 from cnntool.cli.lazy import LazyCommand
 from cnntool.errors import NameNotFound, OptionError
 
+CONFIG_FILE = "cnntool.config"
+"""Where a click context remembers the file: results must not replace it."""
+
 
 def _option_names(command: click.Command) -> dict[str, str]:
     """Long option name without dashes -> parameter name."""
@@ -102,6 +105,8 @@ def _check_elsewhere(key: str, group: click.Group) -> None:
 def _use(context: click.Context, _parameter: click.Parameter, path: str | None) -> None:
     inherited = (context.parent.obj or {}).get("config") if context.parent else None
     config = read_config(path) if path is not None else inherited
+    if path is not None:
+        context.meta[CONFIG_FILE] = path
     if context.parent is None:
         context.obj = {"config": config}
     elif config is not None and isinstance(context.parent.command, click.Group):

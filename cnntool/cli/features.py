@@ -8,10 +8,19 @@ from dataclasses import replace
 from typing import Any
 
 from cnntool.cli.options import RunOptions
-from cnntool.cli.running import execute, finish, form_asked_for, gather, shares, table
-from cnntool.cli.streams import emit
+from cnntool.cli.running import (
+    claim_report,
+    emit_path,
+    execute,
+    finish,
+    form_asked_for,
+    gather,
+    shares,
+    table,
+)
+from cnntool.cli.streams import emit, warn
 from cnntool.errors import InputError, OptionError
-from cnntool.files import complaint
+from cnntool.files import complaint, quote
 from cnntool.folder.inputs import Inputs
 from cnntool.folder.outputs import OutputPlan, check_result_file
 from cnntool.report.feature_tables import FeatureTable
@@ -43,6 +52,9 @@ def run_features(
         return
     inputs = gather(options, results=visualize)
     if visualize is not None:
+        claim_report(options, inputs)
+        if options.output not in (None, "-"):
+            check_result_file(str(options.output), inputs, force=options.force)
         plan = _pictures(visualize, inputs, options)
         job = replace(job, pictures=plan)
         plan.prepare(plan.check(inputs, job.outputs))
@@ -64,8 +76,11 @@ def run_features(
             options,
             shares(options, inputs)[0],
             row=row,
+            after=writer.close,  # a table that waits for its widths stands above the counts
             # names of pictures among the rows would spoil the table
-            path=(lambda path: None) if rows_on_stdout else None,
+            path=(lambda path: None if options.quiet else warn(f"wrote {quote(path)}"))
+            if rows_on_stdout
+            else None,
             printing=rows_on_stdout or visualize is not None,
         )
     finish(summary)
@@ -87,7 +102,7 @@ def _into_arrays(job: Any, inputs: Inputs, options: RunOptions, *, printing: boo
         jobs = shares(options, inputs)[0]
         summary = execute(job, inputs, options, jobs, row=row, printing=printing)
         if file.commit():
-            emit(path)
+            emit_path(options, path)
     finish(summary)
 
 

@@ -46,7 +46,7 @@ CONTEXT = {
 EPILOG = """\b
 An option is taken from the first of: the command line (--border edge); CNNTOOL_CONVOLVE_BORDER or
 CNNTOOL_BORDER in the environment; the file of --config or CNNTOOL_CONFIG, border = "edge" below
-[convolve] or above all tables.
+[convolve] or above all tables. Several values in a variable stand between |.
 
 \b
 Exit status: 0 done; 1 an input failed or a gate was not met; 2 usage; 3 the system stopped it

@@ -12,6 +12,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from cnntool.cli.command import HEADINGS, Option
 from cnntool.cli.config import config_option
@@ -183,6 +184,12 @@ COMMON = (
     option("--debug", is_flag=True, heading=RUNNING, help="Show tracebacks."),
     config_option,
 )
+
+
+def given(parameter: str) -> bool:
+    """Whether the user gave a value, on the command line or as a variable."""
+    source = click.get_current_context().get_parameter_source(parameter)
+    return source in (ParameterSource.COMMANDLINE, ParameterSource.ENVIRONMENT)
 
 
 def _add(decorators: tuple[Callable[[F], F], ...], function: F) -> F:

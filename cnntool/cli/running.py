@@ -8,22 +8,25 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from cnntool.cli.config import CONFIG_FILE
 from cnntool.cli.options import RunOptions
 from cnntool.cli.progress import follow
 from cnntool.cli.streams import emit, emit_bytes, warn
 from cnntool.errors import OptionError
-from cnntool.files import WholeFile, quote, standard_output
+from cnntool.files import WholeFile, quote, standard_output, terminal_safe
 from cnntool.folder.inputs import Inputs, collect
 from cnntool.folder.job import Item, Job
+from cnntool.folder.journal import Journal
 from cnntool.folder.outputs import OutputPlan, check_result_file
 from cnntool.folder.run import Summary, run
-from cnntool.folder.workers import cores
 from cnntool.images.formats import FORMATS, KNOWN_SUFFIXES, WRITABLE, by_suffix
+from cnntool.machine import cores
 from cnntool.report.tables import TableWriter
 
 if TYPE_CHECKING:
@@ -52,7 +55,7 @@ def gather(
         results: The folder of results, which is never read, if it is not ``-o``.
     """
     results = results or options.output
-    return collect(
+    inputs = collect(
         options.paths,
         suffixes=suffixes,
         recursive=options.recursive,
@@ -61,6 +64,28 @@ def gather(
         root=options.root or "",
         exclude=None if results in (None, "-") else results,
     )
+    read = (options.files_from, click.get_current_context().meta.get(CONFIG_FILE))
+    inputs.protected += tuple(str(path) for path in read if path not in (None, "-"))
+    return inputs
+
+
+def claim_report(options: RunOptions, inputs: Inputs) -> None:
+    """Make sure of the file of ``--report`` before results are named or made.
+
+    Raises:
+        OptionError: It is an input, another file of this run, or exists.
+    """
+    if options.report is None:
+        return
+    if options.skip_existing and Path(options.report).is_file():
+        raise OptionError(f"{quote(options.report)} exists; name this run's report otherwise")
+    check_result_file(options.report, inputs, "--report", force=options.force)
+
+
+def emit_path(options: RunOptions, path: str) -> None:
+    """Print the name of a file that was written, as lists of names are asked for."""
+    on_terminal = standard_output().isatty()
+    emit(terminal_safe(path) if on_terminal else path, "\0" if options.null else "\n")
 
 
 def shares(options: RunOptions, inputs: Inputs) -> tuple[int, int]:
@@ -69,15 +94,20 @@ def shares(options: RunOptions, inputs: Inputs) -> tuple[int, int]:
     return jobs, max(1, cores() // jobs)
 
 
-def run_pictures(options: RunOptions, make: MakeJob, *, writes: bool = True) -> None:
+def run_pictures(
+    options: RunOptions, make: MakeJob, *, writes: bool = True, protected: tuple[str, ...] = ()
+) -> None:
     """Run a job that writes pictures over the inputs; exits with the run's status.
 
     Args:
         options: What the user asked for.
         make: Makes the job from keyword arguments of :class:`cnntool.jobs.picture.PictureJob`.
         writes: Whether files are written; else the job only prints.
+        protected: Other files that the job reads; no result may replace them.
     """
     inputs = gather(options)
+    inputs.protected += protected
+    claim_report(options, inputs)
     plan = _plan(options, inputs) if writes else OutputPlan("stdout")
     jobs, threads = shares(options, inputs)
     job = make(**_shared(options, plan, threads))
@@ -102,18 +132,41 @@ def run_one(options: RunOptions, make: MakeJob) -> None:
     inputs = Inputs(items=first, notes=found.notes, failures=found.failures)
     plan = _plan(options, inputs)
     job = make(paths=paths, **_shared(options, plan, cores()))
-    others = Inputs(items=found.items)
+    others = Inputs(items=found.items, protected=found.protected)
+    claim_report(options, others)
     plan.prepare(
         plan.check(others, lambda item: job.outputs(item) if item is others.items[0] else ())
     )
+    reasons: list[str] = []
+    written: list[str] = []
 
     def failure(sentence: str) -> None:
         # a reason that names one of the inputs needs no other name in front
         rest = sentence.removeprefix(f"{quote(paths[0])}: ") if paths else sentence
         named = rest.startswith(("standard input", *map(quote, paths)))
-        warn(rest if named else sentence)
+        reasons.append(rest if named else sentence)
+        warn(reasons[-1])
 
-    finish(execute(job, inputs, options, 1, failure=failure))
+    def path(name: str) -> None:
+        written.append(name)
+        emit_path(options, name)
+
+    unreported = replace(options, report=None)
+    summary = execute(job, inputs, unreported, 1, failure=failure, path=path)
+    if options.report is not None:
+        _report_together(options, paths, written, reasons)
+    finish(summary)
+
+
+def _report_together(
+    options: RunOptions, paths: tuple[str, ...], written: list[str], reasons: list[str]
+) -> None:
+    """One line of the report an input, where all of them became one result or none."""
+    journal = Journal(str(options.report), force=options.force)
+    error = "; ".join(reasons) or None
+    for name in paths:
+        journal.add(name, "failed" if error else "done", outputs=written, error=error)
+    journal.commit()
 
 
 def run_table(
@@ -149,9 +202,8 @@ def run_table(
             if after is not None:
                 after()
 
-        jobs = shares(options, inputs)[0]
         jobs, printing = shares(options, inputs)[0], options.output in (None, "-")
-        summary = execute(job, inputs, options, jobs, row=row, after=after, printing=printing)
+        summary = execute(job, inputs, options, jobs, row=row, after=finished, printing=printing)
     finish(summary)
 
 
@@ -184,7 +236,7 @@ def table(
     with WholeFile(path, force=options.force) as file:
         with kind(form, io.BufferedWriter(_Pieces(file)), columns) as writer:
             yield writer
-    emit(path)
+    emit_path(options, path)
 
 
 def form_asked_for() -> str:
@@ -274,10 +326,7 @@ def execute(
         path: Gets each file written; by default it is printed.
         printing: Whether anything is printed on standard output before the end.
     """
-    if options.report is not None:
-        if options.skip_existing and Path(options.report).is_file():
-            raise OptionError(f"{quote(options.report)} exists; name this run's report otherwise")
-        check_result_file(options.report, inputs, force=options.force)
+    claim_report(options, inputs)
     notes = Notes(quiet=options.quiet, every=options.verbose > 0)
 
     def tell_end(summary: Summary) -> None:
@@ -304,7 +353,7 @@ def execute(
             debug=options.debug,
             print0=options.null,
             emit_path=path,
-            emit_row=row or _print_text,
+            emit_row=row or _Text(headed=inputs.several),
             emit_payload=emit_bytes,
             emit_note=notes.add,
             emit_failure=failure,
@@ -369,5 +418,16 @@ def _check_suffix(plan: OutputPlan, options: RunOptions) -> None:
         )
 
 
-def _print_text(row: Mapping[str, Any]) -> None:
-    emit(str(row["text"]))
+class _Text:
+    """Prints lines of text; the name of the picture stands above them where there are several."""
+
+    def __init__(self, headed: bool) -> None:
+        self.headed, self.last = headed, ""
+
+    def __call__(self, row: Mapping[str, Any]) -> None:
+        """Print one line."""
+        path = str(row.get("path", ""))
+        if self.headed and path != self.last:
+            emit(f"# {terminal_safe(path)}")
+            self.last = path
+        emit(str(row["text"]))

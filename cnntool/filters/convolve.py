@@ -20,7 +20,7 @@ from cnntool.filters.channels import from_linear, to_linear
 from cnntool.filters.kernel import Kernel
 from cnntool.filters.kernel_text import parse_kernel
 from cnntool.filters.levels import Levels
-from cnntool.geometry import four_sides, full_padding, pair, same_padding
+from cnntool.geometry import conv_output_size, four_sides, full_padding, pair, same_padding
 from cnntool.ops.correlation import Correlation, Frame, Method, Steps
 from cnntool.ops.padding import border_mode
 
@@ -95,6 +95,23 @@ class Convolution:
                 f"unknown padding '{self.padding}'; use same, valid, full, N, H,W or T,R,B,L"
             )
         return four_sides(self.padding)
+
+    def size_out(self, size: tuple[int, ...], kernel: tuple[int, int]) -> tuple[int, int]:
+        """Height and width of the result.
+
+        Raises:
+            ShapeError: The padded picture is smaller than the kernel.
+
+        Example:
+            >>> Convolution(padding="full").size_out((4, 6), (3, 3))
+            (6, 8)
+        """
+        steps = self.steps()
+        top, right, bottom, left = self.sides((size[0], size[1]), kernel)
+        return (
+            conv_output_size(size[0], kernel[0], steps.stride[0], top, bottom, steps.dilation[0]),
+            conv_output_size(size[1], kernel[1], steps.stride[1], left, right, steps.dilation[1]),
+        )
 
     def factor(self, kernel: Kernel) -> float:
         """What the kernel's results are multiplied with.

@@ -159,7 +159,7 @@ def what_names(texts: Iterable[str]) -> list[str]:
 
     Example:
         >>> what_names(["0 1 0", "sobel-x", "1 2 1", "sobel-x"])
-        ['custom', 'sobel-x', 'custom2', 'sobel-x2']
+        ['custom', 'sobel-x', 'custom2', 'sobel-x_2']
     """
     names: list[str] = []
     taken: set[str] = set()
@@ -168,7 +168,8 @@ def what_names(texts: Iterable[str]) -> list[str]:
         serial = 1
         while name.casefold() in taken:
             serial += 1
-            name = f"{base}{serial}"
+            # box-3 again is box-3_2: box-32 is another kernel
+            name = f"{base}{serial}" if base == "custom" else f"{base}_{serial}"
         taken.add(name.casefold())
         names.append(name)
     return names

@@ -112,9 +112,11 @@ def gaussian_pyramid(image: Array, levels: int = 4) -> list[Array]:
     if levels < 1:
         raise OptionError(f"a pyramid has at least 1 level, got {levels}")
     h, w = image.shape[:2]
-    if levels > max_levels(h, w):
+    most = max_levels(h, w)
+    if levels > most:
         raise ShapeError(
-            f"a picture of {h} x {w} has {max_levels(h, w)} levels at most, got {levels}; "
+            f"a picture of {h} x {w} has {most} level{'s' if most != 1 else ''} at most, "
+            f"got {levels}; "
             f"{levels} levels need {2 ** (levels - 2) + 1} rows or columns"
         )
     pyramid = [_as_float(image)]

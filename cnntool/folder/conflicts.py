@@ -10,7 +10,7 @@ import os
 import stat
 import sys
 import unicodedata
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from cnntool.errors import OptionError
 from cnntool.files import is_stream, quote
@@ -26,25 +26,27 @@ _SHORT = 60  # characters of a name where a message holds two or three
 def find_conflicts(
     items: Sequence[Item],
     outputs: Outputs,
-    inputs: Sequence[Item],
+    inputs: Sequence[str],
     *,
     force: bool = False,
     skip_existing: bool = False,
+    claimed: Mapping[str, str] | None = None,
 ) -> frozenset[str]:
     """The folders that results will be written to, if nothing is wrong with any name.
 
     Args:
         items: What is worked on.
         outputs: The names of an item's results; ``-`` is standard output.
-        inputs: Files that no result may replace.
+        inputs: Files that are read, which no result may replace.
         force: Existing files may be replaced.
         skip_existing: Existing files are kept.
+        claimed: Other files that the run writes, and the option that names each.
 
     Raises:
         OptionError: Two results of one name, a result that is an input, a file that exists,
             or a name that no file can have.
     """
-    return _Conflicts(items, outputs, inputs, force, skip_existing).folders()
+    return _Conflicts(items, outputs, inputs, force, skip_existing, claimed or {}).folders()
 
 
 class _Conflicts:
@@ -52,15 +54,17 @@ class _Conflicts:
         self,
         items: Sequence[Item],
         outputs: Outputs,
-        inputs: Sequence[Item],
+        inputs: Sequence[str],
         force: bool,
         skip_existing: bool,
+        claimed: Mapping[str, str],
     ) -> None:
         self.items = items
         self.outputs = outputs
         self.inputs = inputs
         self.force = force
         self.skip_existing = skip_existing
+        self.claimed = {identity(path): option for path, option in claimed.items()}
         # hashes, not names: with many inputs the names would be most of the memory
         self.owner: dict[int, int] = {}
         self.existing = 0
@@ -93,13 +97,18 @@ class _Conflicts:
 
     def refuse_shared(self, index: int, path: str) -> None:
         """Note that the item at ``index`` becomes ``path``; an error if another does so already."""
-        identity = _identity(path)
-        earlier = self.owner.get(hash(identity))
+        name = identity(path)
+        if name in self.claimed:
+            raise OptionError(
+                f"{quote(path)} would be a result and the file of {self.claimed[name]} at once; "
+                "choose another name for one of them"
+            )
+        earlier = self.owner.get(hash(name))
         if earlier is None:
-            self.owner[hash(identity)] = index
+            self.owner[hash(name)] = index
             return
         here, there = self.items[index], self.items[earlier]
-        same = [_identity(p) for p in self.outputs(there)].count(identity)
+        same = [identity(p) for p in self.outputs(there)].count(name)
         if same < 1 + (earlier == index):
             return  # two names with one hash
         if earlier == index:
@@ -107,7 +116,7 @@ class _Conflicts:
                 f"several results of {quote(here.path, _SHORT)} would be written to "
                 f"{quote(path, _SHORT)}; write to a folder (-o DIR/), with {{what}} in --name"
             )
-        if _identity(here.path) == _identity(there.path):
+        if identity(here.path) == identity(there.path):
             raise OptionError(f"{quote(here.path)} is named twice; name every input once")
         same_folder = os.path.dirname(here.path) == os.path.dirname(there.path)
         template = "{name}.{what}{ext}" if same_folder else "{parent}-{stem}.{what}{ext}"
@@ -146,18 +155,18 @@ class _Conflicts:
     def input_files(self) -> set[tuple[int, int]]:
         """What the inputs are under all their names; asked for only if some result exists."""
         found = set()
-        for item in self.inputs:
-            if item.path == STANDARD_INPUT:
+        for path in self.inputs:
+            if path == STANDARD_INPUT:
                 continue
             try:
-                status = os.stat(item.path)
+                status = os.stat(path)
             except (OSError, ValueError):
                 continue
             found.add((status.st_dev, status.st_ino))
         return found
 
 
-def _identity(path: str) -> str:
+def identity(path: str) -> str:
     """One spelling for all spellings of a name that mean one file."""
     path = os.path.normcase(os.path.abspath(path))
     if sys.platform == "darwin":  # its file systems ignore case and composition

@@ -31,6 +31,8 @@ class Inputs:
         notes: (path, reason) of what was left out on purpose.
         failures: (path, reason) of folders that could not be read or held nothing.
         skipped: Files in folders that are no inputs by their suffix or kind.
+        protected: Other files that are read (a list of names, a kernel, a configuration).
+        claimed: Single files that the run writes besides its results, and the option of each.
     """
 
     items: list[Item] = field(default_factory=list)
@@ -39,6 +41,13 @@ class Inputs:
     notes: list[tuple[str, str]] = field(default_factory=list)
     failures: list[tuple[str, str]] = field(default_factory=list)
     skipped: int = 0
+    protected: tuple[str, ...] = ()
+    claimed: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def files_read(self) -> tuple[str, ...]:
+        """Everything that no result may replace."""
+        return (*(item.path for item in self.items), *self.protected)
 
     @property
     def any_folder(self) -> bool:

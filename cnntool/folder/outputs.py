@@ -178,9 +178,10 @@ class OutputPlan:
         return find_conflicts(
             inputs.items,
             outputs,
-            inputs.items,
+            inputs.files_read,
             force=self.force,
             skip_existing=self.skip_existing,
+            claimed=inputs.claimed,
         )
 
     def prepare(self, folders: Iterable[str]) -> None:
@@ -217,22 +218,35 @@ class OutputPlan:
         return name
 
 
-def check_result_file(path: str, inputs: Inputs, *, force: bool = False) -> None:
-    """Refuse ``path`` for a file that all inputs go into: a table, an archive, a report.
+def check_result_file(
+    path: str, inputs: Inputs, option: str = "-o", *, force: bool = False
+) -> None:
+    """Refuse ``path`` for a file that all inputs go into, or claim it: a table, a report.
+
+    Args:
+        path: The file.
+        inputs: What is read, and what else is written; ``path`` is added.
+        option: Who names it.
+        force: Existing files may be replaced.
 
     Raises:
-        OptionError: It is an input, a folder, or exists and ``force`` is off.
+        OptionError: It is an input, a folder, claimed by another option, or exists and ``force``
+            is off.
         SystemFailure: Its folder does not take files.
     """
     if not path:
         raise OptionError("an output has an empty name; is a variable of the shell unset?")
     try:
-        folders = find_conflicts([Item("")], lambda item: (path,), inputs.items, force=force)
+        others = {name: owner for name, owner in inputs.claimed.items() if owner != option}
+        folders = find_conflicts(
+            [Item("")], lambda item: (path,), inputs.files_read, force=force, claimed=others
+        )
     except OptionError as error:
         if "count" not in error.facts:
             raise
         raise exists_error(path) from error  # there is nothing to skip here
     OutputPlan("file", path).prepare(folders)
+    inputs.claimed[path] = option
 
 
 def checked_template(template: str, writable: Iterable[str]) -> str:

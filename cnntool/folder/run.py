@@ -28,7 +28,8 @@ from cnntool.files import (
 from cnntool.folder.inputs import Inputs
 from cnntool.folder.job import Done, Job
 from cnntool.folder.journal import Journal, Status
-from cnntool.folder.workers import Outcome, Ticket, Workers, cores
+from cnntool.folder.workers import Outcome, Ticket, Workers
+from cnntool.machine import cores
 
 GRACE_SECONDS = 1.0
 """How long an interrupted run waits for what is being done."""

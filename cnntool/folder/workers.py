@@ -74,7 +74,7 @@ def attempt(job: Job, item: Item, skip_existing: bool = False) -> Outcome:
     except CnntoolError as error:
         outcome.stop = error
     except MemoryError:
-        outcome.reason = "too big for the memory at hand; try --limits strict or fewer --jobs"
+        outcome.reason = "too big for the memory at hand; try fewer --jobs or a smaller result"
         outcome.short_of_memory = True
     except OSError as error:
         outcome.reason = error.strerror or str(error) or type(error).__name__
@@ -166,15 +166,3 @@ class Workers:
             ticket.taken = True
             ticket.finish(attempt(self._job, ticket.item, self._skip_existing))
             del ticket  # nothing of the last item is kept while waiting for the next
-
-
-def cores() -> int:
-    """Cores that this process may use.
-
-    Example:
-        >>> cores() >= 1
-        True
-    """
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1

@@ -72,6 +72,11 @@ class ConvolveJob(PictureJob):
             if self.values:
                 yield from value_lines(pixels, kernel, self.options)
 
+    def size_out(self, picture: Picture) -> tuple[int, int]:
+        """The largest of all kernels."""
+        sizes = [self.options.size_out(picture.pixels.shape[:2], k.size) for k in self.kernels]
+        return max(height for height, _ in sizes), max(width for _, width in sizes)
+
     def results(self, picture: Picture, target: Target, notes: list[str]) -> Iterator[Named]:
         """One picture a kernel; or the stack; or the grid."""
         if self.stack:

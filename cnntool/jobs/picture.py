@@ -20,7 +20,7 @@ from cnntool.folder.job import STANDARD_INPUT, STANDARD_OUTPUT, Done, Item
 from cnntool.folder.outputs import OutputPlan
 from cnntool.images.formats import FORMATS, by_suffix, output_format
 from cnntool.images.limits import limits as limits_named
-from cnntool.images.limits import reserve
+from cnntool.images.limits import memory_needed, reserve
 from cnntool.images.picture import Picture
 from cnntool.images.reading import opened
 from cnntool.images.writing import encode
@@ -91,6 +91,10 @@ class PictureJob:
         """
         return 2 * picture.pixels.size if target.dtype is None else 0
 
+    def size_out(self, picture: Picture) -> tuple[int, int]:
+        """Height and width of the largest result."""
+        return picture.pixels.shape[0], picture.pixels.shape[1]
+
     def results(self, picture: Picture, target: Target, notes: list[str]) -> Iterator[Named]:
         """The results of one picture, as (what, picture); notes for the user are appended."""
         raise NotImplementedError(f"{type(self).__name__} makes no results")
@@ -114,7 +118,9 @@ class PictureJob:
             notes += picture.notes
             if self.gray:
                 picture = grey(picture)
-            done = Done(rows=tuple({"text": line} for line in self.lines(picture, notes)))
+            done = Done(
+                rows=tuple({"text": line, "path": item.path} for line in self.lines(picture, notes))
+            )
             if self.write:
                 target = self.target(item, picture, notes)
                 results = self.results(picture, target, notes)
@@ -124,13 +130,24 @@ class PictureJob:
 
     @contextmanager
     def _reserved(self, floats: int, picture: Picture) -> Iterator[None]:
-        """Hold the memory for so many float samples beside what reading the picture took."""
-        if not floats:
+        """Hold the memory for so many float samples beside what reading the picture took.
+
+        A result that is larger than the picture needs the more, and has to keep to the limits
+        of pictures itself.
+        """
+        profile = limits_named(self.limits)
+        before = picture.pixels.shape[0] * picture.pixels.shape[1]
+        height, width = self.size_out(picture)
+        needed, what = floats * FLOAT_BYTES, f"floats of {width} x {height} pixels"
+        if height * width > before:
+            profile.check_picture(width, height)
+            needed = needed * height * width // before
+            needed += memory_needed(height * width - before, self.buffers())
+            what = f"a result of {width} x {height} pixels"
+        if not needed:
             yield
             return
-        height, width = picture.pixels.shape[:2]
-        what = f"floats of {width} x {height} pixels"
-        with reserve(floats * FLOAT_BYTES, limits_named(self.limits), what):
+        with reserve(needed, profile, what):
             yield
 
     def deliver(

@@ -63,6 +63,12 @@ class PoolJob(PictureJob):
         taps = int(np.prod(self.size)) if self.kind == "median" else 1
         return 0 if self.kind in ("max", "min") and not self.indices else 1 + taps
 
+    def size_out(self, picture: Picture) -> tuple[int, int]:
+        """Adaptive pooling makes what it is asked for, larger than the picture too."""
+        if self.kind.startswith("adaptive"):
+            return self.size[-2], self.size[-1]
+        return super().size_out(picture)
+
     def results(self, picture: Picture, target: Target, notes: list[str]) -> Iterator[Named]:
         """The pooled picture."""
         geometry: dict[str, Any] = {
@@ -103,6 +109,10 @@ class UnpoolJob(PictureJob):
     def whats(self) -> tuple[str, ...]:
         """``unpooled``."""
         return ("unpooled",)
+
+    def size_out(self, picture: Picture) -> tuple[int, int]:
+        """The size before pooling, as the file says."""
+        return read_indices(self.indices)[1]
 
     def results(self, picture: Picture, target: Target, notes: list[str]) -> Iterator[Named]:
         """The unpooled picture."""

@@ -84,13 +84,17 @@ class CollapseJob(PictureJob):
         # only its shape and type matter
         like = np.broadcast_to(np.uint16(0) if deep else np.uint8(0), values.shape)
         target = self.target(item, replace(first, pixels=like), notes)
+        if not deep and self.depth != 8 and values.max() > 255.5 and target.dtype is not None:
+            notes.append("samples taken as 0..255; for levels of a 16-bit picture use --depth 16")
         whole = replace(first, pixels=values)
         whole = self.ranged(whole, target, 65535.0 if deep else 255.0, notes)
         return self.deliver(item, target, [("collapsed", whole)], Done(notes=tuple(notes)))
 
     def _is_deep(self, whole: NDArray[np.generic], smallest: NDArray[np.generic]) -> bool:
-        """Whether samples are 0..65535: floats do not say, but averages beyond 8 bits do."""
-        return bool(smallest.max() > 2 * 255) or (self.depth == 16 and bool(whole.max() > 256))
+        """Whether samples are 0..65535: floats do not say, but values beyond 8 bits do."""
+        if self.depth == 16:
+            return True
+        return bool(smallest.max() > 2 * 255) or bool(whole.max() > 2 * 255)
 
 
 def _opaque(picture: Picture) -> Picture:

@@ -20,6 +20,7 @@ import cnntool
 from cnntool import backend
 from cnntool.errors import DeviceError
 from cnntool.files.names import one_line
+from cnntool.machine import cores
 
 REQUIRED = ("numpy", "scipy", "pillow", "click", "rich", "safetensors")
 OPTIONAL = ("matplotlib", "onnx")
@@ -137,18 +138,6 @@ def _blas_libraries() -> Iterator[str]:
     for path in sorted(loaded):
         if any(name in path.rpartition("/")[2] for name in _BLAS_NAMES):
             yield "/" + path
-
-
-def cores() -> int:
-    """Cores that this process may run on.
-
-    Example:
-        >>> cores() >= 1
-        True
-    """
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def memory_bytes() -> int | None:

@@ -10,7 +10,8 @@ import pytest
 
 from cnntool.errors import InputError, LimitError, OptionError, SystemFailure
 from cnntool.folder.job import Done, Item
-from cnntool.folder.workers import Ticket, Workers, attempt, cores
+from cnntool.folder.workers import Ticket, Workers, attempt
+from cnntool.machine import cores
 
 
 @dataclass(frozen=True)

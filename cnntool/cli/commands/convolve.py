@@ -131,7 +131,8 @@ def command(
     writes = run.output is not None or not (trace or values)
     if stack:
         run = replace(run, format=_stack_format(run))
-    run_pictures(run, make, writes=writes)
+    files = tuple(text.strip()[1:] for text in kernels if text.strip().startswith("@"))
+    run_pictures(run, make, writes=writes, protected=files)
 
 
 def _stack_format(run: RunOptions) -> str:

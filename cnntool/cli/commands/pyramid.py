@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from cnntool.cli.command import Command
-from cnntool.cli.options import RunOptions, option, picture_options
+from cnntool.cli.options import RunOptions, given, option, picture_options
 from cnntool.cli.running import run_one, run_pictures
 from cnntool.filters.words import PYRAMIDS, RANGES
 from cnntool.images.formats import by_suffix
@@ -56,6 +56,9 @@ def command(
     lost on the way as floats (.npy), so that collapsing them gives the picture back exactly.
     """
     if collapse:
+        useless = [f"--{word}" for word in ("kind", "levels", "gray") if given(word)]
+        if useless:
+            raise click.UsageError(f"--collapse takes levels as they are; leave out {useless[0]}")
 
         def make_one(**shared: Any) -> Any:
             from cnntool.jobs.pyramid import CollapseJob

@@ -36,4 +36,4 @@ def command(run: RunOptions, indices: str, depth: str | None) -> None:
 
         return UnpoolJob(indices=indices, depth=int(depth or 0), **shared)
 
-    run_pictures(run, make)
+    run_pictures(run, make, protected=(indices,))
