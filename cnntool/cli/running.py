@@ -69,8 +69,10 @@ def gather(
     return inputs
 
 
-def claim_report(options: RunOptions, inputs: Inputs) -> None:
+def claim_report(options: RunOptions, inputs: Inputs, *, prepare: bool = False) -> None:
     """Make sure of the file of ``--report`` before results are named or made.
+
+    Its folder may be the results' own, so it is tried (``prepare``) when that is there.
 
     Raises:
         OptionError: It is an input, another file of this run, or exists.
@@ -79,7 +81,7 @@ def claim_report(options: RunOptions, inputs: Inputs) -> None:
         return
     if options.skip_existing and Path(options.report).is_file():
         raise OptionError(f"{quote(options.report)} exists; name this run's report otherwise")
-    check_result_file(options.report, inputs, "--report", force=options.force)
+    check_result_file(options.report, inputs, "--report", force=options.force, prepare=prepare)
 
 
 def emit_path(options: RunOptions, path: str) -> None:
@@ -326,7 +328,7 @@ def execute(
         path: Gets each file written; by default it is printed.
         printing: Whether anything is printed on standard output before the end.
     """
-    claim_report(options, inputs)
+    claim_report(options, inputs, prepare=True)
     notes = Notes(quiet=options.quiet, every=options.verbose > 0)
 
     def tell_end(summary: Summary) -> None:

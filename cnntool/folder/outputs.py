@@ -219,7 +219,7 @@ class OutputPlan:
 
 
 def check_result_file(
-    path: str, inputs: Inputs, option: str = "-o", *, force: bool = False
+    path: str, inputs: Inputs, option: str = "-o", *, force: bool = False, prepare: bool = True
 ) -> None:
     """Refuse ``path`` for a file that all inputs go into, or claim it: a table, a report.
 
@@ -228,6 +228,7 @@ def check_result_file(
         inputs: What is read, and what else is written; ``path`` is added.
         option: Who names it.
         force: Existing files may be replaced.
+        prepare: Try whether its folder takes files; results may have to make it first.
 
     Raises:
         OptionError: It is an input, a folder, claimed by another option, or exists and ``force``
@@ -245,7 +246,8 @@ def check_result_file(
         if "count" not in error.facts:
             raise
         raise exists_error(path) from error  # there is nothing to skip here
-    OutputPlan("file", path).prepare(folders)
+    if prepare:
+        OutputPlan("file", path).prepare(folders)
     inputs.claimed[path] = option
 
 

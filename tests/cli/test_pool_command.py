@@ -199,8 +199,10 @@ def test_positions_are_never_overwritten_unasked(folder, photo):
     assert (folder / "i.npz").read_text() == "precious"
     assert not (folder / "p.png").exists()
     done("pool", "a.png", "--indices", "i.npz", "-o", "p.png", "-f")
-    assert "is an input" in refused(2, "pool", "a.png", "--indices", "a.png", "-o", "q.png", "-f")
-    assert "several results" in refused(2, "pool", "a.png", "--indices", "r", "-o", "r")
+    (folder / "a.npz").write_bytes((folder / "a.png").read_bytes())
+    assert "is an input" in refused(2, "pool", "a.npz", "--indices", "a.npz", "-o", "q.png", "-f")
+    message = refused(2, "pool", "a.png", "--indices", "r.npz", "-o", "r.npz", "--format", "png")
+    assert "several results" in message
 
 
 @pytest.mark.parametrize(
@@ -208,6 +210,9 @@ def test_positions_are_never_overwritten_unasked(folder, photo):
     [
         (["--indices", "i.npz", "--kind", "avg"], "--indices goes with --kind max"),
         (["--indices", "i.npz", "a.png"], "--indices takes exactly one input"),
+        (["--indices", "i.npz", "--skip-existing"], "belong together"),
+        (["--indices", "i.txt"], "--indices 'i.txt' must end in .npz"),
+        (["--indices", "-"], "--indices '-' must end in .npz"),
         (["--kind", "mode"], "'mode' is not one of"),
         (["--size", "0"], "0 is below 1"),
         (["--size", "1,2,3,4"], "has 4 numbers, not 1 or 2 or 3"),

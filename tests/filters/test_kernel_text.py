@@ -221,10 +221,10 @@ def test_words_are_all_different():
     assert names == [
         "custom",
         "custom2",
-        "custom22",
+        "custom2_2",
         "sobel-x",
-        "sobel-x2",
-        "SOBEL-x3",
+        "sobel-x_2",
+        "SOBEL-x_3",
         "custom3",
     ]
     assert what_names([]) == []

@@ -269,7 +269,7 @@ def test_memory_that_never_suffices(tmp_path):
     _, heard = start(work, "a", "big", "c", jobs=2)
     assert tries == ["big", "big"]
     assert heard.of("failure") == [
-        "'big': too big for the memory at hand; try --limits strict or fewer --jobs"
+        "'big': too big for the memory at hand; try fewer --jobs or a smaller result"
     ]
     assert heard.of("path") == ["a", "c"]
     # alone already, or some of it written: once is enough

@@ -59,7 +59,7 @@ def test_other_errors_of_ours_stop():
 
 def test_memory():
     outcome = attempt(Raises(MemoryError()), Item("a"))
-    assert outcome.reason == "too big for the memory at hand; try --limits strict or fewer --jobs"
+    assert outcome.reason == "too big for the memory at hand; try fewer --jobs or a smaller result"
     assert outcome.short_of_memory
     assert outcome.stop is None
 

@@ -208,7 +208,7 @@ def test_rows_and_files_from_one_reading(tmp_path, photo):
     )  # fmt: skip
     done = job(Item(photo))
     assert len(done.paths) == 1 and load(done.paths[0]).shape == (9, 12)
-    assert done.rows[0] == {"text": "kernel identity (3x3)"}
+    assert done.rows[0] == {"text": "kernel identity (3x3)", "path": photo}
     assert job.outputs(Item(photo)) == done.paths
     only = dataclasses.replace(job, write=False)(Item(photo))
     assert only.paths == () and only.rows == done.rows

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from cnntool.cli.command import Command
-from cnntool.cli.options import RunOptions, given, option, picture_options
+from cnntool.cli.options import RunOptions, option, picture_options
 from cnntool.cli.running import run_pictures
 from cnntool.cli.types import Numbers
 from cnntool.filters.words import POOL_KINDS, RANGES
@@ -81,10 +81,6 @@ def command(
             )
         if not indices.endswith(".npz"):
             raise click.UsageError(f"--indices '{indices}' must end in .npz")
-    if options["kind"].startswith("global") and given("size"):
-        raise click.UsageError(
-            f"--kind {options['kind']} takes the whole picture; leave out --size"
-        )
 
     def make(**shared: Any) -> Any:
         from cnntool.jobs.pool import PoolJob
