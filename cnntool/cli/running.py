@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import io
 import os
-import re
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
@@ -15,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from cnntool.cli.config import CONFIG_FILE
+from cnntool.cli.notes import Notes, Text
 from cnntool.cli.options import RunOptions
 from cnntool.cli.progress import follow
 from cnntool.cli.streams import emit, emit_bytes, warn
@@ -355,7 +354,7 @@ def execute(
             debug=options.debug,
             print0=options.null,
             emit_path=path,
-            emit_row=row or _Text(headed=inputs.several),
+            emit_row=row or Text(headed=inputs.several),
             emit_payload=emit_bytes,
             emit_note=notes.add,
             emit_failure=failure,
@@ -383,32 +382,6 @@ def check_device(name: str) -> str:
     return str(backend.get(name).name)
 
 
-class Notes:
-    """Notes on stderr; the same one about many files is printed once and then counted."""
-
-    def __init__(self, *, quiet: bool, every: bool) -> None:
-        self.quiet, self.every = quiet, every
-        self._seen: Counter[str] = Counter()
-
-    def add(self, sentence: str) -> None:
-        """Print a note, if it is the first of its kind."""
-        if self.quiet:
-            return
-        # the same words about another file, with other numbers, are the same note
-        words = sentence.rsplit("': ", 1)[-1]
-        kind = re.sub(r"\d+(\.\d+)?|less than 1", "#", words)
-        self._seen[kind] += 1
-        if self.every or self._seen[kind] == 1:
-            warn(sentence)
-
-    def close(self) -> None:
-        """Say how many notes were left out."""
-        more = sum(self._seen.values()) - len(self._seen)
-        if more and not self.every and not self.quiet:
-            plural = "s" if more > 1 else ""
-            warn(f"{more} more note{plural} of the same kind; -v shows all")
-
-
 def _check_suffix(plan: OutputPlan, options: RunOptions) -> None:
     if plan.kind != "file" or options.format or not os.path.splitext(plan.target)[1]:
         return
@@ -418,18 +391,3 @@ def _check_suffix(plan: OutputPlan, options: RunOptions) -> None:
             f"{quote(plan.target)}: pictures cannot be written with this suffix; "
             f"use {', '.join(FORMATS[f].suffixes[0] for f in WRITABLE)}, or --format"
         )
-
-
-class _Text:
-    """Prints lines of text; the name of the picture stands above them where there are several."""
-
-    def __init__(self, headed: bool) -> None:
-        self.headed, self.last = headed, ""
-
-    def __call__(self, row: Mapping[str, Any]) -> None:
-        """Print one line."""
-        path = str(row.get("path", ""))
-        if self.headed and path != self.last:
-            emit(f"# {terminal_safe(path)}")
-            self.last = path
-        emit(str(row["text"]))
