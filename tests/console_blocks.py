@@ -49,7 +49,7 @@ def examples(text: str) -> list[Example]:
     return found
 
 
-def workplace(folder: pathlib.Path) -> dict[str, str]:
+def surroundings(folder: pathlib.Path) -> dict[str, str]:
     """A folder with the samples, as after cloning; the variables for running in it."""
     shutil.copytree(shell.ROOT / "samples", folder / "samples")
     return shell.environment(folder / ".programs")
@@ -57,7 +57,7 @@ def workplace(folder: pathlib.Path) -> dict[str, str]:
 
 def renewed(text: str, folder: pathlib.Path) -> str:
     """The text with what its examples print now, where that does not fit."""
-    variables = workplace(folder)
+    variables = surroundings(folder)
     lines = text.splitlines()
     printed = [shell.run(e.command, folder, variables).stdout for e in examples(text)]
     for example, output in reversed(list(zip(examples(text), printed, strict=True))):

@@ -32,7 +32,7 @@ def table(head: str) -> list[list[str]]:
 
 
 def test_examples_print_what_readme_says(tmp_path):
-    variables = console_blocks.workplace(tmp_path)
+    variables = console_blocks.surroundings(tmp_path)
     found = console_blocks.examples(TEXT)
     assert len(found) >= 20
     wrong = []
@@ -68,7 +68,7 @@ def test_set_up_is_two_commands(name, begin):
 
 
 def test_main_job_of_the_install_command(tmp_path):
-    variables = console_blocks.workplace(tmp_path)
+    variables = console_blocks.surroundings(tmp_path)
     job = re.search(r"&& \.venv/bin/(cnntool .*)", TEXT)[1]
     done = shell.run(f"{job} && {job}", tmp_path, variables)  # it may be run again
     assert done.returncode == 0, done.stdout
@@ -117,7 +117,7 @@ def test_table_of_ranges():
 
 
 def test_configuration_example(tmp_path):
-    variables = console_blocks.workplace(tmp_path)
+    variables = console_blocks.surroundings(tmp_path)
     (tmp_path / "own.toml").write_text(block("toml"), "utf-8")
     job = "convolve samples/lecture-b.png -k lecture --values"
     configured = shell.run(f"cnntool --config own.toml {job}", tmp_path, variables)
