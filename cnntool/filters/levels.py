@@ -33,7 +33,7 @@ _SCRATCH = threading.local()
 """Flags of a piece, one array a thread."""
 
 _EXACT = 1 << 20
-"""Values that are counted one by one; of what follows, every fourth stands for its neighbours."""
+"""Values that are counted one by one; of each later piece only the first quarter is."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class LevelsReport:
         top: Largest sample, 255 or 65535.
         total: Number of values.
         negative: Values below 0 after rounding; like all counts, beyond the first million values
-            an estimate from every fourth.
+            an estimate from a quarter of them.
         clipped: Values that did not fit after the rule and became 0 or ``top``.
         invalid: NaN; written as 0.
     """

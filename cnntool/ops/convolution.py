@@ -99,7 +99,8 @@ def choose_algorithm(
 ) -> Algorithm:
     """The fastest algorithm by shapes.
 
-    Winograd's pays from 16 channels on both sides; below, its transforms cost more than they save.
+    Winograd's breaks even at 32 channels on both sides; below, its transforms cost more than they
+    save.
 
     Example:
         >>> choose_algorithm((64, 32, 3, 3), (64, 16, 16, 8), Steps(), 1)
@@ -111,7 +112,7 @@ def choose_algorithm(
     if share == 1:
         return "maps"
     plain = steps == Steps() and groups == 1 and (kh, kw) == (3, 3)
-    if plain and min(o, share) >= 16 and min(out[1:3]) >= 4:
+    if plain and min(o, share) >= 32 and min(out[1:3]) >= 4:
         return "winograd"
     return "im2col"
 

@@ -2,8 +2,8 @@
 
 The picture is (H, W, N): colour channels or images lie innermost. It is never padded as a whole: a
 strip of rows is copied into a padded buffer that stays in the cache, correlated there, and handed
-to a sink that stores it. Strips are worth a factor of 8 over whole-array calls, and memory stays at
-input + output. Padding, the choice of a method and threads live here; the methods themselves in
+to a sink that stores it. Strips are worth a factor of 4 over whole-array calls (Sobel on 3840x2160
+RGB: 9 ms instead of 35), and memory stays at input + output. Padding, the choice of a method and threads live here; the methods themselves in
 :mod:`cnntool.ops.correlation_methods`.
 """
 
@@ -283,7 +283,7 @@ def run_bank(bank: Sequence[Correlation], x: Array, sink: BankSink, *, threads: 
     # every thread takes a contiguous part: it walks through memory in order
     cuts = [len(bounds) * t // threads for t in range(threads + 1)]
     first, *others = [bounds[begin:end] for begin, end in pairwise(cuts)]
-    futures = [helpers().submit(work, part) for part in others]
+    futures = [strip_threads().submit(work, part) for part in others]
     try:
         work(first)
     finally:
@@ -293,7 +293,7 @@ def run_bank(bank: Sequence[Correlation], x: Array, sink: BankSink, *, threads: 
 
 
 @cache
-def helpers() -> ThreadPoolExecutor:
+def strip_threads() -> ThreadPoolExecutor:
     """Threads that share strips; kept, because the memory of new ones has to be faulted in."""
     return ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="cnntool-strips")
 

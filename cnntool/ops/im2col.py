@@ -3,7 +3,7 @@
 A strip is a block of output rows, or part of a row where a whole one is too large. Its windows are
 copied out at memory speed (one strided copy; every run is a row of W·N numbers), so that one matrix
 product gives all output channels of the strip in the layout of the next layer. The strip stays in
-the cache: whole-picture im2col is half as fast.
+the cache: with 32 channels and 32 images whole-picture im2col is a third slower or more.
 
 Shapes: padded input (C, Hp, Wp, N), weight (O, C, kh, kw), output (O, oh, ow, N).
 """
@@ -52,7 +52,7 @@ class Patches:
         if xp is not np:
             yield slice(0, rows), slice(0, columns)
             return
-        budget = max(1, PATCH_BYTES // (self.length * self.n * itemsize))
+        budget = max(1, PATCH_BYTES // max(1, self.length * self.n * itemsize))
         width = min(columns, max(1, budget))
         height = min(rows, max(1, budget // columns))
         for top in range(0, rows, height):

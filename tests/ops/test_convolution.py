@@ -188,13 +188,13 @@ def test_first_layers_need_no_gradient_of_the_input(rng):
 
 def test_the_choice_at_its_borders():
     plain = (64, 16, 16, 8)
-    assert choose_algorithm((64, 16, 3, 3), plain, Steps(), 1) == "winograd"
-    assert choose_algorithm((64, 15, 3, 3), plain, Steps(), 1) == "im2col"
-    assert choose_algorithm((15, 64, 3, 3), plain, Steps(), 1) == "im2col"
-    assert choose_algorithm((64, 16, 3, 3), (64, 3, 16, 8), Steps(), 1) == "im2col"
-    assert choose_algorithm((64, 16, 3, 5), plain, Steps(), 1) == "im2col"
-    assert choose_algorithm((64, 16, 3, 3), plain, Steps((1, 2)), 1) == "im2col"
-    assert choose_algorithm((64, 16, 3, 3), plain, Steps((1, 1), (2, 1)), 1) == "im2col"
+    assert choose_algorithm((64, 32, 3, 3), plain, Steps(), 1) == "winograd"
+    assert choose_algorithm((64, 31, 3, 3), plain, Steps(), 1) == "im2col"
+    assert choose_algorithm((31, 64, 3, 3), plain, Steps(), 1) == "im2col"
+    assert choose_algorithm((64, 32, 3, 3), (64, 3, 16, 8), Steps(), 1) == "im2col"
+    assert choose_algorithm((64, 32, 3, 5), plain, Steps(), 1) == "im2col"
+    assert choose_algorithm((64, 32, 3, 3), plain, Steps((1, 2)), 1) == "im2col"
+    assert choose_algorithm((64, 32, 3, 3), plain, Steps((1, 1), (2, 1)), 1) == "im2col"
     assert choose_algorithm((64, 32, 3, 3), plain, Steps(), 2) == "im2col"
     assert choose_algorithm((64, 1, 3, 3), plain, Steps(), 64) == "maps"
 
@@ -217,3 +217,12 @@ def test_gradients_on_the_device(xp, rng):
         _, backward = conv2d_vjp(*arrays[:2], padding=1, algorithm=algorithm)
         for found, expected in zip(backward(arrays[2]), on_host[1](grad_y), strict=True):
             np.testing.assert_allclose(xp.to_host(found), expected, atol=1e-4)
+
+
+def test_an_empty_batch_gives_empty_maps():
+    x, weight = np.zeros((3, 6, 5, 0), np.float32), np.zeros((4, 3, 2, 3), np.float32)
+    y, backward = conv2d_vjp(x, weight)
+    assert y.shape == (4, 5, 3, 0)
+    grad_x, grad_weight = backward(y)
+    assert grad_x.shape == x.shape
+    np.testing.assert_array_equal(grad_weight, np.zeros_like(weight))
