@@ -3,8 +3,8 @@
 The picture is (H, W, N): colour channels or images lie innermost. It is never padded as a whole: a
 strip of rows is copied into a padded buffer that stays in the cache, correlated there, and handed
 to a sink that stores it. Strips are worth a factor of 4 over whole-array calls (Sobel on 3840x2160
-RGB: 9 ms instead of 35), and memory stays at input + output. Padding, the choice of a method and threads live here; the methods themselves in
-:mod:`cnntool.ops.correlation_methods`.
+RGB: 9 ms instead of 35), and memory stays at input + output. Padding, the choice of a method and
+threads live here; the methods themselves in :mod:`cnntool.ops.correlation_methods`.
 """
 
 from __future__ import annotations
