@@ -199,3 +199,106 @@ def dice_loss(logits, target, weight=None, ignore=-100, smooth=1.0):
             dice = (2 * both + smooth) / (predicted + true + smooth)
             losses[image] += (1 - dice) * weight[number] / sum(weight)
     return losses
+
+
+# --- layers ---
+
+
+def fold_back(position, size, mode):
+    """Which of ``size`` pixels a position beyond the ends copies."""
+    while not 0 <= position < size:
+        if mode == "replicate":
+            position = 0 if position < 0 else size - 1
+        elif mode == "circular":
+            position += size if position < 0 else -size
+        elif size == 1:
+            position = 0
+        else:  # reflect: the end itself is the mirror
+            position = -position if position < 0 else 2 * (size - 1) - position
+    return position
+
+
+def framed(x, sides, mode="zeros"):
+    top, right, bottom, left = sides
+    c, h, w, n = x.shape
+    y = np.zeros((c, h + top + bottom, w + left + right, n))
+    for m, i, j, image in places(y.shape):
+        row, column = i - top, j - left
+        if mode in ("zeros", "max"):
+            inside = 0 <= row < h and 0 <= column < w
+            fill = 0.0 if mode == "zeros" else max(float(v) for v in x[m, :, :, image].ravel())
+            y[m, i, j, image] = x[m, row, column, image] if inside else fill
+        else:
+            row, column = fold_back(row, h, mode), fold_back(column, w, mode)
+            y[m, i, j, image] = x[m, row, column, image]
+    return y
+
+
+def conv2d(x, weight, bias, stride, sides, dilation=(1, 1), groups=1, mode="zeros"):
+    """Every group on its own: the same kernel at each position."""
+    x, share, each = framed(x, sides, mode), weight.shape[1], len(weight) // groups
+    out = conv_sizes(x, weight.shape[2:], stride, (0,) * 4, dilation)
+    parts = []
+    for group in range(groups):
+        filters = slice(group * each, (group + 1) * each)
+        kernels = np.broadcast_to(weight[filters][..., None, None], (*weight[filters].shape, *out))
+        biases = None
+        if bias is not None:
+            biases = np.broadcast_to(bias[filters][:, None, None], (each, *out))
+        maps = x[group * share : (group + 1) * share]
+        parts.append(local_conv2d(maps, kernels, biases, stride, (0,) * 4, dilation))
+    return np.concatenate(parts)
+
+
+def deep_conv2d(x, weight, bias, stride, sides, step):
+    """Filters shallower than the input slide along it; all places of filter 0 come first."""
+    depth, maps = weight.shape[1], []
+    for number in range(len(weight)):
+        one = weight[number : number + 1]
+        added = None if bias is None else bias[number : number + 1]
+        for first in range(0, len(x) - depth + 1, step):
+            maps.append(conv2d(x[first : first + depth], one, added, stride, sides))
+    return np.concatenate(maps)
+
+
+def window_begins(size, kernel, stride, before, after, dilation, ceil):
+    """First taps of pooling windows along one axis, by torch's rules."""
+    far, begins = reach(kernel, dilation), []
+    while True:
+        begin = len(begins) * stride - before
+        if begin + far > size + after:  # it runs off the far edge
+            covered = begin - stride + far >= size + after
+            if not ceil or covered or begin >= size:
+                return begins
+        begins.append(begin)
+
+
+def side_pool2d(
+    x, kind, kernel, stride, sides=(0, 0, 0, 0), dilation=(1, 1), ceil=False, countpad=True,
+    depth=1, step=None,
+):  # fmt: skip
+    """Pooling with padding that differs from side to side."""
+    c, h, w, n = x.shape
+    top, right, bottom, left = sides
+    step = step or depth
+    channels = window_begins(c, depth, step, 0, 0, 1, ceil)
+    rows = window_begins(h, kernel[0], stride[0], top, bottom, dilation[0], ceil)
+    columns = window_begins(w, kernel[1], stride[1], left, right, dilation[1], ceil)
+    y = np.zeros((len(channels), len(rows), len(columns), n))
+    for k, i, j, image in places(y.shape):
+        values, padded = [], 0
+        for m, a, b in places((depth, *kernel)):
+            channel = channels[k] + m
+            row, column = rows[i] + a * dilation[0], columns[j] + b * dilation[1]
+            if channel >= c:
+                continue
+            if 0 <= row < h and 0 <= column < w:
+                values.append(float(x[channel, row, column, image]))
+            elif row < h + bottom and column < w + right:
+                padded += 1
+        if kind == "max":
+            y[k, i, j, image] = max(values, default=-math.inf)
+        else:
+            count = 1 if kind == "sum" else len(values) + padded * countpad
+            y[k, i, j, image] = sum(values) / max(count, 1)
+    return y

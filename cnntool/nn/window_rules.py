@@ -172,11 +172,11 @@ def separable(values: Settings, shape: Shape) -> Facts:
 
 
 def local(values: Settings, shape: Shape) -> Facts:
-    """A convolution that shares no weights: oh×ow×O×C×kh×kw of them, O×oh×ow biases."""
+    """A convolution that shares no weights: O×C×kh×kw×oh×ow of them, O×oh×ow biases."""
     c, h, w = maps(shape)
     out, bias = values.whole("out"), values.flag("bias")
     window = _window(values, (h, w))
-    weight = Tensor("weight", (*window.out, out, c, *window.kernel))
+    weight = Tensor("weight", (out, c, *window.kernel, *window.out))
     biases = Tensor("bias", (out, *window.out))
     return _facts(
         shape,

@@ -121,6 +121,10 @@ if TYPE_CHECKING:
         local_response_norm,
         local_response_norm_vjp,
     )
+    from cnntool.ops.shallow import (
+        shallow_conv2d,
+        shallow_conv2d_vjp,
+    )
     from cnntool.ops.transposed import (
         conv_transpose2d,
         conv_transpose2d_vjp,
@@ -188,6 +192,8 @@ __all__ = [
     "relu6",
     "relu6_vjp",
     "relu_vjp",
+    "shallow_conv2d",
+    "shallow_conv2d_vjp",
     "sigmoid",
     "sigmoid_vjp",
     "softmax",
@@ -242,6 +248,7 @@ _MODULES = {
     ),
     "resampling": ("interpolate",),
     "response_norm": ("local_response_norm",),
+    "shallow": ("shallow_conv2d",),
     "transposed": ("conv_transpose2d",),
     "unpooling": ("max_unpool2d",),
 }

@@ -13,6 +13,7 @@ import numpy as np
 
 from cnntool.backend import Array, array_module
 from cnntool.errors import ShapeError
+from cnntool.ops import memory
 from cnntool.ops.pooling import float_type
 
 
@@ -45,7 +46,7 @@ def destination(like: Array, out: Array | None) -> Array:
         (2, 3)
     """
     if out is None:
-        return array_module(like).empty(like.shape, dtype=like.dtype)
+        return memory.empty(array_module(like), like.shape, like.dtype)
     if out.shape != like.shape or out.dtype != like.dtype:
         raise ShapeError(
             f"out must have shape {like.shape} and type {like.dtype} like the result; "

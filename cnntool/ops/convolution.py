@@ -2,161 +2,25 @@
 
 Pictures are the case of one input channel: ``image[None]`` is (1, H, W, channels), and each filter
 is a :class:`~cnntool.ops.correlation.Correlation`. With several input channels it is matrix
-products over strips of windows (:mod:`cnntool.ops.im2col`), and for 3x3 kernels the algorithm of
-:mod:`cnntool.ops.winograd`. :func:`choose_algorithm` is the one place that decides.
+products over strips of windows (:mod:`cnntool.ops.im2col`), for kernels of three rows the algorithm
+of :mod:`cnntool.ops.winograd`, for few filters :mod:`cnntool.ops.tiles`.
+:func:`cnntool.ops.conv_plan.choose_algorithm` decides.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal
-
-import numpy as np
+from typing import Any
 
 from cnntool.backend import Array, array_module
-from cnntool.errors import OptionError, ShapeError
-from cnntool.geometry import conv_output_size, four_sides, pair, same_padding
-from cnntool.ops import im2col, winograd
-from cnntool.ops.correlation import Correlation, Frame, Steps
+from cnntool.ops import im2col, memory, tiles
+from cnntool.ops.activations import relu as rectified
+from cnntool.ops.conv_plan import Algorithm, Convolution, PaddingLike, plan, working_type
+from cnntool.ops.correlation import Correlation, Frame
 from cnntool.ops.correlation_methods import Scratch
-from cnntool.ops.padding import border_mode, pad, pad_vjp
-
-PaddingLike = str | int | Sequence[int]
-Algorithm = Literal["auto", "maps", "im2col", "winograd"]
-
-
-def padding_sides(
-    padding: PaddingLike,
-    size: tuple[int, int],
-    kernel: tuple[int, int],
-    stride: tuple[int, int],
-    dilation: tuple[int, int],
-) -> tuple[int, int, int, int]:
-    """Padding as (top, right, bottom, left) from a number, a pair, four sides or a word.
-
-    Example:
-        >>> padding_sides("same", (6, 6), (3, 4), (1, 1), (1, 1))
-        (1, 2, 1, 1)
-    """
-    if padding == "valid":
-        return 0, 0, 0, 0
-    if padding == "same":
-        (top, bottom), (left, right) = (
-            same_padding(k, d, n, s)
-            for k, d, n, s in zip(kernel, dilation, size, stride, strict=True)
-        )
-        return top, right, bottom, left
-    if isinstance(padding, str):
-        raise OptionError(f"unknown padding '{padding}'; use same, valid, N, H,W or T,R,B,L")
-    return four_sides(padding)
-
-
-@dataclass(frozen=True)
-class Convolution:
-    """One convolution with everything normalised: what the algorithms need to know.
-
-    Attributes:
-        shape: (C, H, W, N) of the input.
-        weight: (O, C/groups, kh, kw).
-        sides: Padding at the top, right, bottom and left.
-        mode: What fills it.
-        steps: Strides and dilations.
-        groups: Independent groups of maps.
-        out: (O, H', W', N) of the output.
-        algorithm: The one that is used.
-    """
-
-    shape: tuple[int, int, int, int]
-    weight: tuple[int, int, int, int]
-    sides: tuple[int, int, int, int]
-    mode: str
-    steps: Steps
-    groups: int
-    out: tuple[int, int, int, int]
-    algorithm: Algorithm
-
-    def group(self, number: int) -> tuple[slice, slice]:
-        """Input maps and filters of a group."""
-        share, each = self.weight[1], self.weight[0] // self.groups
-        return (
-            slice(number * share, (number + 1) * share),
-            slice(number * each, (number + 1) * each),
-        )
-
-    @property
-    def patches(self) -> im2col.Patches:
-        """The windows of one group."""
-        _, share, kh, kw = self.weight
-        return im2col.Patches(share, (kh, kw), self.out[1:3], self.out[3], self.steps)
-
-
-def choose_algorithm(
-    weight: tuple[int, int, int, int],
-    out: tuple[int, int, int, int],
-    steps: Steps,
-    groups: int,
-) -> Algorithm:
-    """The fastest algorithm by shapes.
-
-    Winograd's breaks even at 32 channels on both sides; below, its transforms cost more than they
-    save.
-
-    Example:
-        >>> choose_algorithm((64, 32, 3, 3), (64, 16, 16, 8), Steps(), 1)
-        'winograd'
-        >>> choose_algorithm((64, 32, 3, 3), (64, 16, 16, 8), Steps((2, 2)), 1)
-        'im2col'
-    """
-    o, share, kh, kw = weight
-    if share == 1:
-        return "maps"
-    plain = steps == Steps() and groups == 1 and (kh, kw) == (3, 3)
-    if plain and min(o, share) >= 32 and min(out[1:3]) >= 4:
-        return "winograd"
-    return "im2col"
-
-
-def plan(
-    x: Array,
-    weight: Array,
-    stride: int | Sequence[int],
-    padding: PaddingLike,
-    dilation: int | Sequence[int],
-    groups: int,
-    padding_mode: str,
-    algorithm: Algorithm,
-) -> Convolution:
-    """Check the arguments of :func:`conv2d` and normalise them.
-
-    Raises:
-        ShapeError: Channels do not fit the weights, or the padded input is smaller than a kernel.
-        OptionError: An algorithm that cannot do this, or a padding that does not exist.
-    """
-    c, h, w, n = x.shape
-    o, share, kh, kw = weight.shape
-    if groups < 1 or c % groups or o % groups or share != c // groups:
-        raise ShapeError(
-            f"{c} input maps in {groups} group(s) do not fit weights of shape "
-            f"{o}x{share}x{kh}x{kw}; each group needs {max(c // max(groups, 1), 1)} input "
-            f"maps, and the output maps must be divisible by the groups"
-        )
-    steps = Steps(pair(stride, "stride"), pair(dilation, "dilation"))
-    sides = padding_sides(padding, (h, w), (kh, kw), steps.stride, steps.dilation)
-    rows = conv_output_size(h, kh, steps.stride[0], sides[0], sides[2], steps.dilation[0])
-    columns = conv_output_size(w, kw, steps.stride[1], sides[3], sides[1], steps.dilation[1])
-    out = o, rows, columns, n
-    if algorithm == "auto":
-        algorithm = choose_algorithm(weight.shape, out, steps, groups)
-    if algorithm == "winograd" and ((kh, kw) != (3, 3) or steps != Steps()):
-        raise OptionError(
-            f"winograd needs a 3x3 kernel, stride 1 and dilation 1; got {kh}x{kw}, stride "
-            f"{steps.stride}, dilation {steps.dilation}; use im2col"
-        )
-    if algorithm == "maps" and share != 1:
-        raise OptionError(f"'maps' filters one input map at a time, got {share}; use im2col")
-    mode = border_mode(padding_mode)
-    return Convolution(x.shape, weight.shape, sides, mode, steps, groups, out, algorithm)
+from cnntool.ops.padding import pad, pad_vjp
+from cnntool.ops.sharing import share
+from cnntool.ops.winograd import Winograd
 
 
 def conv2d(
@@ -170,6 +34,7 @@ def conv2d(
     padding_mode: str = "zeros",
     *,
     algorithm: Algorithm = "auto",
+    threads: int = 1,
 ) -> Array:
     """Maps filtered with a bank of kernels (cross-correlation, as torch's conv2d).
 
@@ -185,6 +50,7 @@ def conv2d(
         padding_mode: What fills the padding: ``zeros reflect replicate circular max`` or any word
             of :data:`cnntool.ops.padding.MODES`.
         algorithm: Force one; all agree to rounding.
+        threads: Threads that share strips or filters.
 
     Shape:
         x (C, H, W, N), weight (O, C/groups, kh, kw), bias (O,) -> (O, H', W', N),
@@ -195,6 +61,7 @@ def conv2d(
         OptionError: An algorithm that cannot do this, or a padding that does not exist.
 
     Example:
+        >>> import numpy as np
         >>> x = np.arange(16, dtype=np.float32).reshape(1, 4, 4, 1)
         >>> conv2d(x, np.ones((1, 1, 2, 3), np.float32))[0, :, :, 0]
         array([[18., 24.],
@@ -202,15 +69,7 @@ def conv2d(
                [66., 72.]], dtype=float32)
     """
     task = plan(x, weight, stride, padding, dilation, groups, padding_mode, algorithm)
-    xp, kind = array_module(x), _kind(x)
-    y = xp.empty(task.out, dtype=kind)
-    if task.algorithm == "maps":
-        _each_map(x, weight, y, task)
-    else:
-        _products(_padded(x, task, kind), weight.astype(kind, copy=False), y, task)
-    if bias is not None:
-        y += bias.astype(kind, copy=False).reshape(-1, 1, 1, 1)
-    return y
+    return convolve(task, x, weight, bias, threads=threads)
 
 
 def conv2d_vjp(
@@ -245,54 +104,160 @@ def conv2d_vjp(
         is one.
 
     Example:
+        >>> import numpy as np
         >>> x, k = np.ones((1, 2, 3, 1)), np.ones((1, 1, 1, 2))
         >>> y, backward = conv2d_vjp(x, k)
         >>> [g.ravel().tolist() for g in backward(np.ones_like(y))]
         [[1.0, 2.0, 1.0, 1.0, 2.0, 1.0], [4.0, 4.0]]
     """
     task = plan(x, weight, stride, padding, dilation, groups, padding_mode, algorithm)
-    y = conv2d(
-        x, weight, bias, stride, task.sides, dilation, groups, padding_mode,
-        algorithm=task.algorithm,
-    )  # fmt: skip
+    y = convolve(task, x, weight, bias)
 
     def backward(grad_y: Array) -> tuple[Array | None, ...]:
-        kind = _kind(x)
-        padded = _padded(x, task, kind)
-        grad_weight = _weight_gradient(padded, grad_y, task)
-        grad_x = None
-        if need_input_grad:
-            kernels = weight.astype(kind, copy=False)
-            grad_x = _input_gradient(x, padded.shape, kernels, grad_y, task)
-        if bias is None:
-            return grad_x, grad_weight
-        return grad_x, grad_weight, grad_y.sum(axis=(1, 2, 3))
+        return gradients(task, x, weight, bias, grad_y, need_input_grad)
 
     return y, backward
 
 
-def _kind(x: Array) -> type[Any]:
-    return np.float64 if x.dtype == np.float64 else np.float32
+def convolve(
+    task: Convolution,
+    x: Array,
+    weight: Array,
+    bias: Array | None,
+    *,
+    relu: bool = False,
+    threads: int = 1,
+) -> Array:
+    """The convolution of a plan, with ReLU if wanted, while strips are in the cache."""
+    xp, kind = array_module(x), working_type(x)
+    y = memory.empty(xp, task.out, kind)
+    weight = weight.astype(kind, copy=False)
+    shift = None if bias is None else bias.astype(kind, copy=False).reshape(-1, 1, 1, 1)
+    if task.algorithm == "maps":
+        _each_map(x, weight, y, task, threads)
+        _finish(y, slice(None), shift, relu)
+    elif task.algorithm == "tiles":
+        windows = task.tiled
+
+        def spread(product: Array, filters: slice, rows: slice, columns: slice) -> None:
+            quads = product.reshape(len(tiles.PLACES), task.weight[0], *product.shape[1:])
+            for quad, (row, column) in zip(quads, tiles.PLACES, strict=True):
+                _finish(quad, slice(None), shift, relu)
+                lines = y[:, 2 * rows.start + row : 2 * rows.stop : 2]
+                lines = lines[:, :, 2 * columns.start + column : 2 * columns.stop : 2]
+                lines[...] = quad[:, : lines.shape[1], : lines.shape[2]]
+
+        padded = padded_input(x, task.tiled_sides, task, kind)
+        im2col.forward(padded, tiles.expand(weight, xp), windows, spread)
+    elif task.algorithm == "winograd":
+        source, sides = _zero_framed(x, task, kind)
+        method = Winograd(source.shape, task.out, sides, task.weight[3], xp, threads)
+        method.forward(source, weight, y, shift, relu=relu)
+    else:
+        padded = padded_input(x, task.sides, task, kind)
+        for number in range(task.groups):
+            maps, kernels = task.group(number)
+            target, moved = y[kernels], None if shift is None else shift[kernels]
+
+            def store(
+                product: Array,
+                filters: slice,
+                rows: slice,
+                columns: slice,
+                target: Array = target,
+                moved: Array | None = moved,
+            ) -> None:
+                _finish(product, filters, moved, relu)
+                target[filters, rows, columns] = product
+
+            im2col.forward(padded[maps], weight[kernels], task.patches, store, threads=threads)
+    return y
 
 
-def _padded(x: Array, task: Convolution, kind: Any) -> Array:
+def gradients(
+    task: Convolution,
+    x: Array,
+    weight: Array,
+    bias: Array | None,
+    grad_y: Array,
+    need_input_grad: bool,
+) -> tuple[Array | None, ...]:
+    """Gradients of x (None if not needed), weight, and bias if there is one."""
+    kind = working_type(x)
+    grad_y = grad_y.astype(kind, copy=False)
+    if task.algorithm == "tiles":
+        quads = _quads(grad_y, task.tiled, array_module(x))
+        grad_x, grad_weight = tile_gradients(task, x, weight, quads, need_input_grad)
+    else:
+        grad_weight = _weight_gradient(x, grad_y, task, kind)
+        grad_x = None
+        if need_input_grad:
+            grad_x = _input_gradient(x, weight.astype(kind, copy=False), grad_y, task)
+    if bias is None:
+        return grad_x, grad_weight
+    return grad_x, grad_weight, grad_y.sum(axis=(1, 2, 3))
+
+
+def tile_gradients(
+    task: Convolution, x: Array, weight: Array, quads: Array, need_input_grad: bool
+) -> tuple[Array | None, Array]:
+    """Gradients of x (None if not needed) and weight from those of output tiles.
+
+    Args:
+        task: The convolution.
+        x: Its input.
+        weight: Its kernels.
+        quads: Gradients (4·O, tile rows, tile columns, N) of the outputs in tiles; outputs that no
+            tile covers have none.
+        need_input_grad: Whether the gradient of x is wanted.
+    """
+    xp, kind = array_module(x), working_type(x)
+    windows, sides = task.tiled.of_size(quads.shape[1:3]), task.tiled_sides
+    scratch = Scratch(xp, kind)
+    padded = padded_input(x, sides, task, kind)
+    part = im2col.grad_weight(padded, quads, windows, scratch)
+    grad_weight = tiles.fold(part.reshape(-1, task.weight[1], *windows.kernel))
+    if not need_input_grad:
+        return None, grad_weight
+    kernels = tiles.expand(weight.astype(kind, copy=False), xp)
+    grad = im2col.grad_input(quads, kernels, padded.shape, windows, scratch)
+    return _without_frame(x, grad, sides, task), grad_weight
+
+
+def _finish(part: Array, filters: slice, shift: Array | None, relu: bool) -> None:
+    """Bias and ReLU in place."""
+    xp = array_module(part)
+    if shift is not None:
+        xp.add(part, shift[filters], out=part)
+    if relu:
+        rectified(part, out=part)
+
+
+def padded_input(x: Array, sides: tuple[int, int, int, int], task: Convolution, kind: Any) -> Array:
+    """The input with its frame; what tiles read beyond it is zeros that nothing keeps."""
     x = x.astype(kind, copy=False)
-    return pad(x, task.sides, task.mode) if any(task.sides) else x
+    extra = tuple(wide - own for wide, own in zip(sides, task.sides, strict=True))
+    if any(task.sides) and task.mode != "constant":
+        x, sides = pad(x, task.sides, task.mode), extra
+    return pad(x, sides) if any(sides) else x
 
 
-def _products(padded: Array, weight: Array, y: Array, task: Convolution) -> None:
-    scratch = Scratch(array_module(padded), padded.dtype)
-    for number in range(task.groups):
-        maps, filters = task.group(number)
-        if task.algorithm == "winograd":
-            winograd.forward(padded[maps], weight[filters], y[filters], scratch)
-        else:
-            im2col.forward(padded[maps], weight[filters], y[filters], task.patches, scratch)
+def _zero_framed(x: Array, task: Convolution, kind: Any) -> tuple[Array, tuple[int, int, int, int]]:
+    """The input and the zeros around it that are left to the algorithm."""
+    if task.mode == "constant":
+        return x.astype(kind, copy=False), task.sides
+    return padded_input(x, task.sides, task, kind), (0, 0, 0, 0)
 
 
-def _weight_gradient(padded: Array, grad_y: Array, task: Convolution) -> Array:
-    scratch = Scratch(array_module(padded), padded.dtype)
-    grad = scratch.xp.empty(task.weight, dtype=padded.dtype)
+def _weight_gradient(x: Array, grad_y: Array, task: Convolution, kind: Any) -> Array:
+    xp = array_module(x)
+    if task.algorithm == "winograd":
+        source, sides = _zero_framed(x, task, kind)
+        method = Winograd(source.shape, task.out, sides, task.weight[3], xp)
+        return method.grad_weight(source, grad_y)
+    scratch = Scratch(xp, kind)
+    padded = padded_input(x, task.sides, task, kind)
+    grad = xp.empty(task.weight, dtype=kind)
     for number in range(task.groups):
         maps, filters = task.group(number)
         part = im2col.grad_weight(padded[maps], grad_y[filters], task.patches, scratch)
@@ -300,43 +265,79 @@ def _weight_gradient(padded: Array, grad_y: Array, task: Convolution) -> Array:
     return grad
 
 
-def _input_gradient(
-    x: Array, shape: tuple[int, ...], weight: Array, grad_y: Array, task: Convolution
-) -> Array:
-    """Gradient of x: by Winograd where the forward pass is, else windows added back."""
+def _quads(grad_y: Array, windows: im2col.Patches, xp: Any) -> Array:
+    """Gradients of outputs as those of tiles: (O, oh, ow, N) -> (4·O, tiles, tiles, N)."""
+    o, _, _, n = grad_y.shape
+    quads = memory.empty(xp, (len(tiles.PLACES), o, *windows.out, n), grad_y.dtype)
+    for quad, (row, column) in zip(quads, tiles.PLACES, strict=True):
+        part = grad_y[:, row :: tiles.SIDE, column :: tiles.SIDE]
+        quad[:, part.shape[1] :] = 0
+        quad[:, :, part.shape[2] :] = 0
+        quad[:, : part.shape[1], : part.shape[2]] = part
+    return quads.reshape(len(tiles.PLACES) * o, *windows.out, n)
+
+
+def _input_gradient(x: Array, weight: Array, grad_y: Array, task: Convolution) -> Array:
     xp = array_module(x)
-    if task.algorithm == "winograd" and task.mode == "constant" and max(task.sides) <= 2:
-        top, right, bottom, left = task.sides
+    if task.algorithm == "winograd":
         # a full correlation with the turned kernels, without the rows that padding takes away
-        around = pad(grad_y, (2 - top, 2 - right, 2 - bottom, 2 - left))
-        grad = xp.empty(x.shape, dtype=weight.dtype)
-        scratch = Scratch(xp, weight.dtype)
-        for number in range(task.groups):
-            maps, filters = task.group(number)
-            turned = weight[filters].transpose(1, 0, 2, 3)[:, :, ::-1, ::-1]
-            winograd.forward(around[filters], turned, grad[maps], scratch)
-        return grad
-    grad = xp.empty(shape, dtype=weight.dtype)
+        source = x.shape if task.mode == "constant" else _framed_shape(task)
+        top, right, bottom, left = task.sides if task.mode == "constant" else (0, 0, 0, 0)
+        tall, wide = task.weight[2] - 1, task.weight[3] - 1
+        around = tall - top, wide - right, tall - bottom, wide - left
+        grad = memory.empty(xp, source, weight.dtype)
+        turned = weight.transpose(1, 0, 2, 3)[:, :, ::-1, ::-1]
+        Winograd(grad_y.shape, source, around, task.weight[3], xp).forward(grad_y, turned, grad)
+        return grad if task.mode == "constant" else _without_frame(x, grad, task.sides, task)
     scratch = Scratch(xp, weight.dtype)
+    shape = _framed_shape(task)
+    if task.groups == 1:
+        grad = im2col.grad_input(grad_y, weight, shape, task.patches, scratch)
+        return _without_frame(x, grad, task.sides, task)
+    grad = memory.empty(xp, shape, weight.dtype)
     for number in range(task.groups):
         maps, filters = task.group(number)
         part = grad[maps].shape
         grad[maps] = im2col.grad_input(
             grad_y[filters], weight[filters], part, task.patches, scratch
         )
-    if not any(task.sides):
+    return _without_frame(x, grad, task.sides, task)
+
+
+def _framed_shape(
+    task: Convolution, sides: tuple[int, int, int, int] | None = None
+) -> tuple[int, int, int, int]:
+    top, right, bottom, left = task.sides if sides is None else sides
+    c, h, w, n = task.shape
+    return c, h + top + bottom, w + left + right, n
+
+
+def _without_frame(
+    x: Array, grad: Array, sides: tuple[int, int, int, int], task: Convolution
+) -> Array:
+    """The gradient of x from that of the framed input."""
+    if not any(sides):
         return grad
-    _, unpad = pad_vjp(x.astype(weight.dtype, copy=False), task.sides, task.mode)
-    return unpad(grad)
+    top, _, _, left = sides
+    if task.mode == "constant":
+        return grad[:, top : top + x.shape[1], left : left + x.shape[2]]
+    own_top, own_right, own_bottom, own_left = task.sides
+    tall, wide = x.shape[1] + own_top + own_bottom, x.shape[2] + own_left + own_right
+    _, unpad = pad_vjp(x.astype(grad.dtype, copy=False), task.sides, task.mode)
+    return unpad(grad[:, :tall, :wide])
 
 
-def _each_map(x: Array, weight: Array, y: Array, task: Convolution) -> None:
+def _each_map(x: Array, weight: Array, y: Array, task: Convolution, threads: int) -> None:
     """One input map a filter: pictures, and depthwise convolution."""
     xp = array_module(x)
-    kernels = weight if xp is np else xp.asnumpy(weight)
-    share = y.shape[0] // x.shape[0]
+    kernels = weight[:, 0] if xp.__name__ == "numpy" else xp.asnumpy(weight[:, 0])
+    each = y.shape[0] // x.shape[0]
     frame = Frame(task.sides, task.mode)
-    for output, kernel in enumerate(kernels[:, 0]):
-        source = x[output // share]
-        work = Correlation(kernel, source.shape, x.dtype, frame=frame, steps=task.steps, xp=xp)
-        y[output] = work(source)
+
+    def work(outputs: Sequence[int]) -> None:
+        for output in outputs:
+            source, kernel = x[output // each], kernels[output]
+            work = Correlation(kernel, source.shape, x.dtype, frame=frame, steps=task.steps, xp=xp)
+            y[output] = work(source)
+
+    share(range(y.shape[0]), work, threads=threads)

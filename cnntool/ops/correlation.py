@@ -9,12 +9,9 @@ threads live here; the methods themselves in :mod:`cnntool.ops.correlation_metho
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
-from functools import cache, cached_property
-from itertools import pairwise
+from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
@@ -37,6 +34,7 @@ from cnntool.ops.correlation_methods import (
 )
 from cnntool.ops.factors import rank_one_factors
 from cnntool.ops.padding import border_indices
+from cnntool.ops.sharing import share
 
 Method = Literal["auto", "direct", "separable", "fft"]
 METHODS: tuple[Method, ...] = ("auto", "direct", "separable", "fft")
@@ -276,26 +274,7 @@ def run_bank(bank: Sequence[Correlation], x: Array, sink: BankSink, *, threads: 
             ]
             sink(start, stop, maps)
 
-    threads = max(1, min(threads, len(bounds)))
-    if threads == 1:
-        work(bounds)
-        return
-    # every thread takes a contiguous part: it walks through memory in order
-    cuts = [len(bounds) * t // threads for t in range(threads + 1)]
-    first, *others = [bounds[begin:end] for begin, end in pairwise(cuts)]
-    futures = [strip_threads().submit(work, part) for part in others]
-    try:
-        work(first)
-    finally:
-        wait(futures)
-    for future in futures:
-        future.result()
-
-
-@cache
-def strip_threads() -> ThreadPoolExecutor:
-    """Threads that share strips; kept, because the memory of new ones has to be faulted in."""
-    return ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="cnntool-strips")
+    share(bounds, work, threads=threads)
 
 
 def correlate(x: Array, kernel: Host, *, threads: int = 1, **options: Any) -> Array:

@@ -31,6 +31,7 @@ from numpy.typing import NDArray
 
 from cnntool.backend import Array
 from cnntool.errors import OptionError
+from cnntool.ops import memory
 
 Host = NDArray[np.float64]
 BLOCK = 4
@@ -52,7 +53,7 @@ class Scratch:
         count = math.prod(shape)
         flat = self._arrays.get(name)
         if flat is None or flat.size < count:
-            flat = self._arrays[name] = self.xp.empty(count, dtype=self.dtype)
+            flat = self._arrays[name] = memory.empty(self.xp, (count,), self.dtype)
         return flat[:count].reshape(shape)
 
 

@@ -284,7 +284,7 @@ class _Task:
                 _mix(reading, _corner_values(padded[maps], reading), part)
             for group in range(self.groups):
                 matrix, filters, maps = self.matrix(group)
-                strip = matrix @ windows[maps].reshape(-1, positions)
+                strip = matrix @ windows[maps].reshape(matrix.shape[1], positions)
                 y[filters, rows] = strip.reshape(y[filters, rows].shape)
         if self.bias is not None:
             y += self.bias.astype(y.dtype, copy=False).reshape(-1, 1, 1, 1)
@@ -303,8 +303,9 @@ class _Task:
             grad_windows = xp.empty(windows.shape, dtype=padded.dtype)
             for group in range(self.groups):
                 matrix, filters, maps = self.matrix(group)
-                grad = grad_y[filters, rows].reshape(-1, positions)
-                grad_windows[maps] = (matrix.T @ grad).reshape(-1, taps, positions)
+                grad = grad_y[filters, rows].reshape(matrix.shape[0], positions)
+                shape = grad_windows[maps].shape
+                grad_windows[maps] = (matrix.T @ grad).reshape(shape)
             for number in range(self.offset.shape[0]):
                 maps, reading = self.maps(number), self.reading(number, rows)
                 each = maps.stop - maps.start
@@ -317,9 +318,9 @@ class _Task:
                 if grad_padded is not None:
                     _scatter(grad_padded[maps], grad, reading)
             for group in range(self.groups):
-                _, filters, maps = self.matrix(group)
-                grad = grad_y[filters, rows].reshape(-1, positions)
-                part = grad @ windows[maps].reshape(-1, positions).T
+                matrix, filters, maps = self.matrix(group)
+                grad = grad_y[filters, rows].reshape(matrix.shape[0], positions)
+                part = grad @ windows[maps].reshape(matrix.shape[1], positions).T
                 grad_weight[filters] += part.reshape(grad_weight[filters].shape)
         grad_x = None
         if grad_padded is not None:

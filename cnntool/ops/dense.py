@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from itertools import pairwise
 
-from cnntool.backend import Array
+import numpy as np
+
+from cnntool.backend import Array, array_module
 from cnntool.errors import ShapeError
+from cnntool.ops import memory
 from cnntool.ops.buffers import as_float
+from cnntool.ops.sharing import share
+
+SHARED = 1 << 16
+"""Weights from which on sharing outputs out to threads pays."""
 
 
 def _check(x: Array, weight: Array, bias: Array | None) -> None:
@@ -23,13 +31,14 @@ def _check(x: Array, weight: Array, bias: Array | None) -> None:
         raise ShapeError(f"a bias of shape {bias.shape} does not fit {weight.shape[0]} outputs")
 
 
-def linear(x: Array, weight: Array, bias: Array | None = None) -> Array:
+def linear(x: Array, weight: Array, bias: Array | None = None, *, threads: int = 1) -> Array:
     """Weighted sums of features: weight @ x + bias.
 
     Args:
         x: Features, one column an image.
         weight: One row an output.
         bias: One number an output.
+        threads: Threads that share the outputs, where there are many weights.
 
     Shape:
         x (I, N), weight (O, I), bias (O,) -> (O, N). float64 stays, smaller types become float32.
@@ -38,13 +47,24 @@ def linear(x: Array, weight: Array, bias: Array | None = None) -> Array:
         ShapeError: The sizes do not fit.
 
     Example:
-        >>> import numpy as np
         >>> linear(np.array([[1.0], [2.0]]), np.array([[3.0, 4.0]]), np.array([0.5])).item()
         11.5
     """
     _check(x, weight, bias)
     x = as_float(x)
-    y = weight.astype(x.dtype, copy=False) @ x
+    weight = weight.astype(x.dtype, copy=False)
+    xp, outputs = array_module(x), weight.shape[0]
+    y = memory.empty(xp, (outputs, x.shape[1]), x.dtype)
+    if threads == 1 or weight.size < SHARED or xp is not np:
+        xp.matmul(weight, x, out=y)
+    else:
+
+        def work(parts: Sequence[slice]) -> None:
+            for part in parts:
+                np.matmul(weight[part], x, out=y[part])
+
+        bounds = [outputs * t // threads for t in range(threads + 1)]
+        share([slice(*ends) for ends in pairwise(bounds)], work, threads=threads)
     if bias is not None:
         y += bias.astype(x.dtype, copy=False).reshape(-1, 1)
     return y
@@ -65,7 +85,6 @@ def linear_vjp(
         backward: (O, N) -> gradients of x (None if not needed), weight, and bias if there is one.
 
     Example:
-        >>> import numpy as np
         >>> y, backward = linear_vjp(np.array([[1.0], [2.0]]), np.array([[3.0, 4.0]]))
         >>> [g.tolist() for g in backward(np.ones((1, 1)))]
         [[[3.0], [4.0]], [[1.0, 2.0]]]

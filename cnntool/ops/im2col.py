@@ -10,17 +10,26 @@ Shapes: padded input (C, Hp, Wp, N), weight (O, C, kh, kw), output (O, oh, ow, N
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from cnntool.backend import Array, array_module
+from cnntool.ops import memory, products
 from cnntool.ops.correlation_methods import Scratch, Steps
+from cnntool.ops.sharing import share
 
 PATCH_BYTES = 1 << 20
 """Aim for the copied windows of one strip: about the second-level cache of a core."""
+
+
+Strip = tuple[slice, slice]
+"""Rows and columns of the output."""
+
+Sink = Callable[[Array, slice, slice, slice], None]
+"""Takes (product, filters, rows, columns) of a finished part of the output."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +55,11 @@ class Patches:
         """Numbers in a window."""
         return self.c * self.kernel[0] * self.kernel[1]
 
-    def strips(self, xp: Any, itemsize: int) -> Iterator[tuple[slice, slice]]:
+    def of_size(self, out: tuple[int, int]) -> Patches:
+        """The same windows at another number of rows and columns."""
+        return replace(self, out=out)
+
+    def strips(self, xp: Any, itemsize: int) -> Iterator[Strip]:
         """Rows and columns of the output, strip after strip; all at once on a device."""
         rows, columns = self.out
         if xp is not np:
@@ -78,27 +91,63 @@ class Patches:
         return patches.reshape(self.length, -1)
 
 
-def forward(padded: Array, weight: Array, y: Array, patches: Patches, scratch: Scratch) -> None:
-    """Fill y (O, oh, ow, N) with the products of weight (O, C, kh, kw) and every window."""
-    xp, o = scratch.xp, weight.shape[0]
-    matrix = weight.reshape(o, patches.length)
-    for rows, columns in patches.strips(xp, padded.itemsize):
-        strip = patches.copied(padded, rows, columns, scratch)
-        target = y[:, rows, columns]
-        product = scratch("product", (o, strip.shape[1]))
-        xp.matmul(matrix, strip, out=product)
-        target[...] = product.reshape(target.shape)
+def forward(
+    padded: Array, weight: Array, patches: Patches, sink: Sink, *, threads: int = 1
+) -> None:
+    """Multiply weight (O, C, kh, kw) with every window, and give the products to ``sink``.
+
+    Args:
+        padded: The input, (C, Hp, Wp, N).
+        weight: Kernels.
+        patches: Where the windows are.
+        sink: Called as ``sink(product, filters, rows, columns)`` with a part of the output, (o,
+            rows, columns, N), that it may change, and its place.
+        threads: Threads that share strips; filters, where they are larger than all windows.
+    """
+    xp = array_module(padded)
+    matrix = weight.reshape(weight.shape[0], patches.length)
+    strips = list(patches.strips(xp, padded.itemsize))
+
+    def work(strips: Sequence[Strip], filters: slice) -> None:
+        scratch = Scratch(xp, padded.dtype)
+        part = matrix[filters]
+        for rows, columns in strips:
+            windows = patches.copied(padded, rows, columns, scratch)
+            product = scratch("product", (part.shape[0], windows.shape[1]))
+            products.multiply(part, windows, product, xp)
+            shape = part.shape[0], rows.stop - rows.start, columns.stop - columns.start, patches.n
+            sink(product.reshape(shape), filters, rows, columns)
+
+    o = weight.shape[0]
+    if threads > len(strips) or (threads > 1 and o > patches.out[0] * patches.out[1] * patches.n):
+        cuts = [slice(o * t // threads, o * (t + 1) // threads) for t in range(threads)]
+        share(
+            [cut for cut in cuts if cut.start < cut.stop],
+            lambda shares: [work(strips, filters) for filters in shares],
+            threads=threads,
+        )
+    else:
+        share(strips, lambda strips: work(strips, slice(0, o)), threads=threads)
+
+
+def into(target: Array) -> Sink:
+    """A sink that stores products in (O, oh, ow, N)."""
+
+    def store(product: Array, filters: slice, rows: slice, columns: slice) -> None:
+        target[filters, rows, columns] = product
+
+    return store
 
 
 def grad_weight(padded: Array, grad_y: Array, patches: Patches, scratch: Scratch) -> Array:
     """Gradient (O, C·kh·kw): the sum over strips of grad_y times windows."""
     xp, o = scratch.xp, grad_y.shape[0]
-    total = xp.zeros((o, patches.length), dtype=padded.dtype)
+    total = memory.zeros(xp, (o, patches.length), padded.dtype)
     part = scratch("part", total.shape)
     for rows, columns in patches.strips(xp, padded.itemsize):
         strip = patches.copied(padded, rows, columns, scratch)
-        xp.matmul(_matrix(grad_y[:, rows, columns], scratch), strip.T, out=part)
-        total += part
+        grad = _matrix(grad_y[:, rows, columns], scratch)
+        products.accumulate(grad, strip, total, part, xp)
     return total
 
 
@@ -108,12 +157,12 @@ def grad_input(
     """Gradient of the padded input (C, Hp, Wp, N): those of windows, added where they came from."""
     xp, o = scratch.xp, weight.shape[0]
     (kh, kw), (sy, sx), (dy, dx) = patches.kernel, patches.steps.stride, patches.steps.dilation
-    total = xp.zeros(shape, dtype=grad_y.dtype)
+    total = memory.zeros(xp, shape, grad_y.dtype)
     turned = weight.reshape(o, patches.length).T
     for rows, columns in patches.strips(xp, grad_y.itemsize):
         part = _matrix(grad_y[:, rows, columns], scratch)
         back = scratch("patches", (patches.length, part.shape[1]))
-        xp.matmul(turned, part, out=back)
+        products.multiply(turned, part, back, xp)
         height, width = rows.stop - rows.start, columns.stop - columns.start
         windows = back.reshape(patches.c, kh, kw, height, width, patches.n)
         for a in range(kh):

@@ -14,6 +14,7 @@ import numpy as np
 from cnntool.backend import Array, array_module
 from cnntool.errors import ShapeError
 from cnntool.geometry import conv_output_size, four_sides, pair
+from cnntool.ops import memory
 from cnntool.ops.buffers import as_float
 from cnntool.ops.correlation_methods import Steps
 from cnntool.ops.im2col import Patches
@@ -155,7 +156,8 @@ class _Task:
         """Windows of a strip as (positions, C·kh·kw, N)."""
         view = self.patches.windows(padded, rows, slice(0, self.patches.out[1]))
         # c kh kw rows columns n -> (rows columns) (c kh kw) n
-        return view.transpose(3, 4, 0, 1, 2, 5).reshape(-1, self.patches.length, self.patches.n)
+        count = (rows.stop - rows.start) * self.patches.out[1]
+        return view.transpose(3, 4, 0, 1, 2, 5).reshape(count, self.patches.length, self.patches.n)
 
     def kernels(self, rows: slice) -> Array:
         """Weights of a strip as (positions, O, C·kh·kw), laid out for products."""
@@ -167,7 +169,7 @@ class _Task:
     def forward(self, bias: Array | None) -> Array:
         xp, padded = array_module(self.x), self.padded()
         o, n = self.weight.shape[0], self.patches.n
-        y = xp.empty((o, *self.patches.out, n), dtype=self.x.dtype)
+        y = memory.empty(xp, (o, *self.patches.out, n), self.x.dtype)
         for rows in self.strips():
             product = self.kernels(rows) @ self.windows(padded, rows)  # positions o n
             y[:, rows] = product.transpose(1, 0, 2).reshape(y[:, rows].shape)
@@ -178,11 +180,12 @@ class _Task:
     def backward(self, grad_y: Array, need_input_grad: bool) -> tuple[Array | None, Array]:
         xp, padded = array_module(self.x), self.padded()
         o, n = self.weight.shape[0], self.patches.n
-        grad_weight = xp.empty(self.weight.shape, dtype=self.x.dtype)
-        total = xp.zeros(padded.shape, dtype=self.x.dtype) if need_input_grad else None
+        grad_weight = memory.empty(xp, self.weight.shape, self.x.dtype)
+        total = memory.zeros(xp, padded.shape, self.x.dtype) if need_input_grad else None
         for rows in self.strips():
             # o rows columns n -> (rows columns) o n
-            grad = xp.ascontiguousarray(grad_y[:, rows].reshape(o, -1, n).transpose(1, 0, 2))
+            count = (rows.stop - rows.start) * self.patches.out[1]
+            grad = xp.ascontiguousarray(grad_y[:, rows].reshape(o, count, n).transpose(1, 0, 2))
             part = grad @ self.windows(padded, rows).transpose(0, 2, 1)  # positions o (c kh kw)
             target = grad_weight[..., rows, :]
             target[...] = part.transpose(1, 2, 0).reshape(target.shape)

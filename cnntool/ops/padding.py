@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from cnntool.backend import Array, array_module
 from cnntool.errors import NameNotFound, OptionError, ShapeError
 from cnntool.geometry import four_sides
+from cnntool.ops import memory
 
 MODES: dict[str, str] = {
     "constant": "constant",
@@ -208,18 +209,18 @@ def pad(
     shape = (c, top + h + bottom, left + w + right, n)
     inside = (slice(None), slice(top, top + h), slice(left, left + w))
     if mode == "constant":
-        y = xp.full(shape, _fill_value(x, value), dtype=x.dtype)
+        y = memory.full(xp, shape, _fill_value(x, value), x.dtype)
         y[inside] = x
         return y
     if mode == "max":
         if h * w == 0:
             raise ShapeError("a map without pixels has no largest value for a 'max' border")
-        y = xp.empty(shape, dtype=x.dtype)
+        y = memory.empty(xp, shape, x.dtype)
         y[...] = x.max(axis=(1, 2), keepdims=True)
         y[inside] = x
         return y
     rows, columns = _pieces(h, top, bottom, mode), _pieces(w, left, right, mode)
-    y = xp.empty(shape, dtype=x.dtype)
+    y = memory.empty(xp, shape, x.dtype)
     y[inside] = x
     middle = y[:, :, left : left + w]
     for target, source in rows:

@@ -15,6 +15,7 @@ import numpy as np
 
 from cnntool.backend import Array, array_module
 from cnntool.errors import OptionError
+from cnntool.ops import memory
 from cnntool.ops.windows import Axes, Fold, fold_axis, parts, spread_axis, window_axes
 from cnntool.ops.winners import Backward, least, positions_of, winners, winners_backward
 
@@ -31,7 +32,7 @@ def _fold(x: Array, axes: Axes, fold: Fold, empty: float, dtype: Any) -> Array:
     xp = array_module(x)
     pieces = parts(x, axes)
     shape = (*(axis.out for axis in axes), x.shape[3])
-    whole = xp.empty(shape, dtype=dtype) if len(pieces) > 1 else None
+    whole = memory.empty(xp, shape, dtype) if len(pieces) > 1 else None
     for windows, outputs, inputs in pieces:
         y = x[inputs].astype(dtype, copy=False)
         for number, axis in enumerate(windows):

@@ -14,6 +14,7 @@ from typing import Any, Literal
 from cnntool.backend import Array, array_module
 from cnntool.errors import NameNotFound, OptionError, ShapeError
 from cnntool.geometry import pair
+from cnntool.ops import memory
 from cnntool.ops.pooling import float_type
 
 Mode = Literal["nearest", "bilinear"]
@@ -219,7 +220,7 @@ def _spread(grad: Array, number: int, axis: _Axis, smooth: bool) -> Array:
     xp = array_module(grad)
     shape = list(grad.shape)
     shape[number] = axis.size + 2  # one place beyond each edge, folded in at the end
-    spread = xp.zeros(shape, dtype=grad.dtype)
+    spread = memory.zeros(xp, shape, grad.dtype)
     head = (slice(None),) * number
 
     def give(source: Array, places: Array) -> None:

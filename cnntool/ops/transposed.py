@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from cnntool.backend import Array, array_module
 from cnntool.errors import OptionError, ShapeError
 from cnntool.geometry import deconv_output_size, four_sides, pair
-from cnntool.ops import im2col
+from cnntool.ops import im2col, memory
 from cnntool.ops.buffers import as_float
 from cnntool.ops.correlation_methods import Scratch, Steps
 from cnntool.ops.padding import pad
@@ -183,7 +183,7 @@ class _Task:
         xp, n = array_module(self.x), self.x.shape[3]
         top, right, bottom, left = self.sides
         (rows, columns), share = self.out, self.weight.shape[1]
-        y = xp.empty((share * self.groups, rows, columns, n), dtype=self.x.dtype)
+        y = memory.empty(xp, (share * self.groups, rows, columns, n), self.x.dtype)
         scratch = Scratch(xp, self.x.dtype)
         whole = share, top + rows + bottom, left + columns + right, n
         for number in range(self.groups):
@@ -200,14 +200,13 @@ class _Task:
         xp = array_module(self.x)
         around = pad(grad_y, self.sides) if any(self.sides) else grad_y
         scratch = Scratch(xp, self.x.dtype)
-        grad_x = xp.empty(self.x.shape, dtype=self.x.dtype) if need_input_grad else None
-        grad_weight = xp.empty(self.weight.shape, dtype=self.x.dtype)
+        grad_x = memory.empty(xp, self.x.shape, self.x.dtype) if need_input_grad else None
+        grad_weight = memory.empty(xp, self.weight.shape, self.x.dtype)
         for number in range(self.groups):
             maps, filters = self.group(number)
             if grad_x is not None:
-                im2col.forward(
-                    around[filters], self.weight[maps], grad_x[maps], self.patches, scratch
-                )
+                sink = im2col.into(grad_x[maps])
+                im2col.forward(around[filters], self.weight[maps], self.patches, sink)
             part = im2col.grad_weight(around[filters], self.x[maps], self.patches, scratch)
             grad_weight[maps] = part.reshape(grad_weight[maps].shape)
         return grad_x, grad_weight

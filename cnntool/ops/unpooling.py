@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from cnntool.backend import Array, array_module
 from cnntool.errors import ShapeError
 from cnntool.geometry import pair
+from cnntool.ops import memory
 from cnntool.ops.winners import Backward
 
 
@@ -42,7 +43,7 @@ def max_unpool2d(x: Array, indices: Array, output_size: int | Sequence[int]) -> 
     """
     xp = array_module(x)
     h, w = pair(output_size, "output_size")
-    y = xp.zeros((x.shape[0], h, w, x.shape[3]), dtype=x.dtype)
+    y = memory.zeros(xp, (x.shape[0], h, w, x.shape[3]), x.dtype)
     y.reshape(-1)[_flat(x, indices, h * w)] = x.reshape(-1)
     return y
 

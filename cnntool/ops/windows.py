@@ -17,6 +17,7 @@ import numpy as np
 from cnntool.backend import Array, array_module
 from cnntool.errors import OptionError
 from cnntool.geometry import extent, pair, pool_output_size
+from cnntool.ops import memory
 
 Fold = Callable[..., Array]
 """A ufunc of two arrays with ``out=``: maximum, minimum, add."""
@@ -230,7 +231,7 @@ def fold_axis(x: Array, number: int, axis: WindowAxis, fold: Fold, empty: float)
     else:
         shape = list(x.shape)
         shape[number] = axis.out
-        y = xp.full(shape, empty, dtype=x.dtype)
+        y = memory.full(xp, shape, empty, x.dtype)
     done = full[:2]
     for _, outputs, inputs in taps:
         if inputs in done:
@@ -251,7 +252,7 @@ def spread_axis(grad: Array, number: int, axis: WindowAxis) -> Array:
     xp = array_module(grad)
     shape = list(grad.shape)
     shape[number] = axis.size
-    spread = xp.zeros(shape, dtype=grad.dtype)
+    spread = memory.zeros(xp, shape, grad.dtype)
     for _, outputs, inputs in axis.taps():
         part = spread[_along(number, inputs)]
         xp.add(part, grad[_along(number, outputs)], out=part)

@@ -14,6 +14,7 @@ import numpy as np
 
 from cnntool.backend import Array, array_module
 from cnntool.errors import OptionError, ShapeError
+from cnntool.ops import memory
 from cnntool.ops.windows import STRIP_BYTES, Axes, Index, parts
 
 Backward = Callable[[Array], Array]
@@ -59,7 +60,7 @@ def winners(x: Array, axes: Axes, largest: bool) -> tuple[Array, Array]:
     xp = array_module(x)
     shape = (*(axis.out for axis in axes), x.shape[3])
     small = np.min_scalar_type(prod(axis.kernel for axis in axes) - 1)
-    y, winner = xp.empty(shape, dtype=x.dtype), xp.empty(shape, dtype=small)
+    y, winner = memory.empty(xp, shape, x.dtype), memory.empty(xp, shape, small)
     floating = x.dtype.kind == "f"
     for windows, outputs, inputs in parts(x, axes):
         best, place = y[outputs], winner[outputs]
@@ -113,7 +114,7 @@ def winners_backward(shape: Sequence[int], axes: Axes, winner: Array) -> Backwar
 
     def backward(grad_y: Array) -> Array:
         xp = array_module(grad_y)
-        grad_x = xp.zeros(shape, dtype=grad_y.dtype)
+        grad_x = memory.zeros(xp, shape, grad_y.dtype)
         apart = not any(axis.overlapping for axis in axes)
         for number, outputs, inputs in taps_of(axes):
             mine, target = winner[outputs] == number, grad_x[inputs]
@@ -145,11 +146,11 @@ def positions_of(winner: Array, axes: Axes) -> Array:
     down = rows.dilation * w - columns.kernel * columns.dilation
     c, oh, ow, n = winner.shape
     row_base = ((xp.arange(oh) * rows.stride - rows.padding) * w)[:, None]
-    column_base = xp.zeros((ow, n), dtype=xp.int64)
+    column_base = memory.zeros(xp, (ow, n), xp.int64)
     column_base += (xp.arange(ow) * columns.stride - columns.padding)[:, None]
     column_base = column_base.reshape(ow * n)
     winner = winner.reshape(c, oh, ow * n)  # long rows
-    positions = xp.empty(winner.shape, dtype=xp.int64)
+    positions = memory.empty(xp, winner.shape, xp.int64)
     step = max(1, STRIP_BYTES * oh // positions.nbytes) if xp is np else oh
     for first in range(0, oh, step):
         strip = slice(first, first + step)

@@ -327,7 +327,7 @@ def test_arrays_are_named_and_ordered_as_in_torch():
         ("pointwise.weight", (6, 8, 1, 1)),
         ("pointwise.bias", (6,)),
     ]
-    assert names("local 6 3x5") == [("weight", (7, 7, 6, 8, 3, 5)), ("bias", (6, 7, 7))]
+    assert names("local 6 3x5") == [("weight", (6, 8, 3, 5, 7, 7)), ("bias", (6, 7, 7))]
     assert names("deform 6 3x5 groups=2") == [
         ("weight", (6, 4, 3, 5)),
         ("bias", (6,)),

@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cnntool.errors import OptionError, ShapeError
-from cnntool.ops.convolution import choose_algorithm, conv2d, conv2d_vjp, padding_sides
+from cnntool.ops.conv_plan import choose_algorithm, padding_sides
+from cnntool.ops.convolution import conv2d, conv2d_vjp
 from cnntool.ops.correlation import Steps
 
 LECTURE_A = np.array(
@@ -97,35 +98,60 @@ def test_runs_on_the_device(xp, rng):
     np.testing.assert_allclose(xp.to_host(y), expected, atol=1e-5)
 
 
-ALGORITHMS = st.sampled_from(["auto", "im2col", "winograd"])
-
-
 @given(
     st.integers(0, 2**32 - 1),
     st.tuples(st.integers(2, 5), st.integers(1, 4), st.integers(1, 3)),
     st.tuples(st.integers(1, 9), st.integers(1, 8)),
     st.tuples(*[st.integers(0, 3)] * 4),
+    st.integers(1, 4),
     st.sampled_from(["constant", "edge", "reflect"]),
-    st.sampled_from(["im2col", "winograd"]),
+    st.sampled_from(["im2col", "winograd", "tiles"]),
 )
-@settings(deadline=None, max_examples=80)
-def test_3x3_by_every_algorithm(seed, maps, size, sides, mode, algorithm):
+@settings(deadline=None, max_examples=120)
+def test_three_rows_by_every_algorithm(seed, maps, size, sides, columns, mode, algorithm):
     rng = np.random.default_rng(seed)
     c, o, n = maps
-    if size[0] + sides[0] + sides[2] < 3 or size[1] + sides[1] + sides[3] < 3:
+    if size[0] + sides[0] + sides[2] < 3 or size[1] + sides[1] + sides[3] < columns:
         return
-    x, weight = rng.standard_normal((c, *size, n)), rng.standard_normal((o, c, 3, 3))
+    x, weight = rng.standard_normal((c, *size, n)), rng.standard_normal((o, c, 3, columns))
     y = conv2d(x, weight, padding=sides, padding_mode=mode, algorithm=algorithm)
     expected = loops(x, weight, None, (1, 1), sides, (1, 1), 1, mode)
     np.testing.assert_allclose(y, expected, rtol=0, atol=1e-12 * max(np.abs(expected).max(), 1))
 
 
-def test_winograd_in_float32_stays_within_1e_5(rng):
-    x = rng.standard_normal((32, 19, 18, 3)).astype(np.float32)
-    weight = rng.standard_normal((24, 32, 3, 3)).astype(np.float32)
-    plain = conv2d(x, weight, padding=1, algorithm="im2col")
-    fast = conv2d(x, weight, padding=1, algorithm="winograd")
-    assert np.abs(fast - plain).max() <= 1e-5 * np.abs(plain).max()
+@pytest.mark.parametrize("algorithm", ["im2col", "winograd", "tiles"])
+@pytest.mark.parametrize(("channels", "filters"), [(32, 24), (128, 64)])
+def test_every_algorithm_in_float32_stays_within_1e_5(algorithm, channels, filters, rng):
+    x = rng.standard_normal((channels, 19, 18, 3)).astype(np.float32)
+    weight = rng.standard_normal((filters, channels, 3, 3)).astype(np.float32)
+    grad_y = rng.standard_normal((filters, 19, 18, 3)).astype(np.float32)
+    exact = [a.astype(np.float64) for a in (x, weight, grad_y)]
+    y, backward = conv2d_vjp(x, weight, padding=1, algorithm=algorithm)
+    expected, expected_backward = conv2d_vjp(*exact[:2], padding=1, algorithm="im2col")
+    found = [y, *backward(grad_y)]
+    for one, other in zip(found, [expected, *expected_backward(exact[2])], strict=True):
+        assert one.dtype == np.float32
+        assert np.abs(one - other).max() <= 1e-5 * np.abs(other).max()
+
+
+@pytest.mark.parametrize("size", [(9, 3), (5, 7), (40, 36)])
+def test_strips_cover_every_output(size, rng, monkeypatch):
+    monkeypatch.setattr("cnntool.ops.winograd.STRIP_NUMBERS", 64)
+    monkeypatch.setattr("cnntool.ops.im2col.PATCH_BYTES", 2000)
+    x, weight = rng.standard_normal((4, *size, 2)), rng.standard_normal((5, 4, 3, 2))
+    expected = loops(x, weight, None, (1, 1), (1, 2, 0, 1), (1, 1), 1, "constant")
+    for algorithm in ("im2col", "winograd", "tiles"):
+        for threads in (1, 3):
+            y = conv2d(x, weight, padding=(1, 2, 0, 1), algorithm=algorithm, threads=threads)
+            np.testing.assert_allclose(y, expected, atol=1e-11)
+
+
+def test_filters_are_shared_where_windows_are_few(rng):
+    x, weight = rng.standard_normal((6, 3, 4, 1)), rng.standard_normal((40, 6, 2, 3))
+    bias = rng.standard_normal(40)
+    expected = loops(x, weight, bias, (1, 1), (0, 0, 0, 0), (1, 1), 1, "constant")
+    for threads in (2, 3, 7):
+        np.testing.assert_allclose(conv2d(x, weight, bias, threads=threads), expected, atol=1e-12)
 
 
 @given(
@@ -151,11 +177,14 @@ def test_gradients_along_random_directions(
 
 
 @pytest.mark.parametrize("sides", [(0, 0, 0, 0), (1, 1, 1, 1), (2, 0, 1, 2), (3, 0, 0, 1)])
-def test_gradients_by_winograd(sides, rng):
-    x, weight = rng.standard_normal((3, 7, 6, 2)), rng.standard_normal((4, 3, 3, 3))
+@pytest.mark.parametrize("mode", ["constant", "reflect"])
+@pytest.mark.parametrize("algorithm", ["winograd", "tiles"])
+@pytest.mark.parametrize("columns", [2, 3])
+def test_gradients_by_every_algorithm(sides, mode, algorithm, columns, rng):
+    x, weight = rng.standard_normal((3, 7, 6, 2)), rng.standard_normal((4, 3, 3, columns))
     check_directions(
-        rng, x, weight, rng.standard_normal(4), (1, 1), sides, (1, 1), 1, "constant",
-        algorithm="winograd",
+        rng, x, weight, rng.standard_normal(4), (1, 1), sides, (1, 1), 1, mode,
+        algorithm=algorithm,
     )  # fmt: skip
 
 
@@ -188,11 +217,24 @@ def test_first_layers_need_no_gradient_of_the_input(rng):
 
 def test_the_choice_at_its_borders():
     plain = (64, 16, 16, 8)
-    assert choose_algorithm((64, 32, 3, 3), plain, Steps(), 1) == "winograd"
-    assert choose_algorithm((64, 31, 3, 3), plain, Steps(), 1) == "im2col"
-    assert choose_algorithm((31, 64, 3, 3), plain, Steps(), 1) == "im2col"
+    assert choose_algorithm((64, 16, 3, 3), plain, Steps(), 1) == "winograd"
+    assert choose_algorithm((64, 16, 3, 5), plain, Steps(), 1) == "winograd"
+    assert choose_algorithm((64, 15, 3, 3), plain, Steps(), 1) == "im2col"
+    assert choose_algorithm((16, 64, 3, 3), plain, Steps(), 1) == "winograd"
+    assert choose_algorithm((17, 15, 3, 3), plain, Steps(), 1) == "im2col"
+    assert choose_algorithm((15, 64, 3, 3), plain, Steps(), 1) == "tiles"
     assert choose_algorithm((64, 32, 3, 3), (64, 3, 16, 8), Steps(), 1) == "im2col"
-    assert choose_algorithm((64, 32, 3, 5), plain, Steps(), 1) == "im2col"
+    assert choose_algorithm((64, 32, 3, 3), (64, 4, 8, 8), Steps(), 1) == "winograd"
+    assert choose_algorithm((64, 32, 3, 3), (64, 4, 7, 8), Steps(), 1) == "im2col"
+    assert choose_algorithm((64, 32, 4, 3), plain, Steps(), 1) == "im2col"
+    assert choose_algorithm((16, 9, 5, 4), plain, Steps(), 1) == "tiles"
+    assert choose_algorithm((16, 9, 5, 2), plain, Steps(), 1) == "im2col"
+    assert choose_algorithm((17, 9, 5, 5), plain, Steps(), 1) == "im2col"
+    assert choose_algorithm((16, 9, 5, 5), (16, 16, 16, 7), Steps(), 1) == "im2col"
+    assert choose_algorithm((16, 9, 5, 5), (16, 1, 16, 8), Steps(), 1) == "im2col"
+    assert choose_algorithm((6, 1, 5, 5), (6, 28, 28, 8), Steps(), 1) == "tiles"
+    assert choose_algorithm((6, 1, 5, 5), (6, 28, 28, 4), Steps(), 1) == "maps"
+    assert choose_algorithm((6, 1, 5, 5), (6, 28, 28, 5), Steps(), 1) == "im2col"
     assert choose_algorithm((64, 32, 3, 3), plain, Steps((1, 2)), 1) == "im2col"
     assert choose_algorithm((64, 32, 3, 3), plain, Steps((1, 1), (2, 1)), 1) == "im2col"
     assert choose_algorithm((64, 32, 3, 3), plain, Steps(), 2) == "im2col"
@@ -201,8 +243,10 @@ def test_the_choice_at_its_borders():
 
 def test_algorithms_that_cannot():
     x = np.zeros((2, 5, 6, 1))
-    with pytest.raises(OptionError, match="winograd needs a 3x3 kernel, stride 1 and dilation 1"):
-        conv2d(x, np.zeros((1, 2, 3, 5)), algorithm="winograd")
+    with pytest.raises(OptionError, match="winograd needs kernels of 3 rows, stride 1"):
+        conv2d(x, np.zeros((1, 2, 2, 3)), algorithm="winograd")
+    with pytest.raises(OptionError, match="tiles need stride 1 and dilation 1"):
+        conv2d(x, np.zeros((1, 2, 3, 3)), stride=2, algorithm="tiles")
     with pytest.raises(OptionError, match="'maps' filters one input map at a time, got 2"):
         conv2d(x, np.zeros((1, 2, 3, 3)), algorithm="maps")
 
@@ -213,7 +257,7 @@ def test_gradients_on_the_device(xp, rng):
     on_host = conv2d_vjp(x, weight, padding=1, algorithm="winograd")
     grad_y = rng.standard_normal(on_host[0].shape).astype(np.float32)
     arrays = [xp.to_device(a) for a in (x, weight, grad_y)]
-    for algorithm in ("im2col", "winograd"):
+    for algorithm in ("im2col", "winograd", "tiles"):
         _, backward = conv2d_vjp(*arrays[:2], padding=1, algorithm=algorithm)
         for found, expected in zip(backward(arrays[2]), on_host[1](grad_y), strict=True):
             np.testing.assert_allclose(xp.to_host(found), expected, atol=1e-4)

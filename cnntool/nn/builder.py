@@ -1,0 +1,129 @@
+"""From the tree of a network to layers that compute, joined as the tree says.
+
+The rows of a trace come in the order in which layers run, so the tree is walked in that order and
+takes one row after another. What often stands together is made one layer: a convolution or dense
+layer with its ReLU, and a max pool behind it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from collections.abc import Sequence as Sequenced
+
+from cnntool.nn import nodes
+from cnntool.nn.layer_rows import LayerRow, Trace
+from cnntool.nn.layer_values import settings
+from cnntool.nn.layers.convolution import Conv
+from cnntool.nn.layers.dense import Dense
+from cnntool.nn.layers.joints import Block, Concat, Pooled, Residual, Sequence, Skip
+from cnntool.nn.layers.table import LAYER_TYPES
+
+Unrolled = nodes.Layer | nodes.Residual | nodes.Concat | nodes.Skip | nodes.Pooled
+
+NO_POOL = (1, 1)
+
+
+def build(chain: nodes.Chain, trace: Trace, *, fuse: bool = True) -> Sequence:
+    """The layers of a network.
+
+    Args:
+        chain: Its tree.
+        trace: The walk through it.
+        fuse: Whether to join layers; without, every layer's output can be looked at.
+
+    Example:
+        >>> from cnntool.nn import parse, trace
+        >>> net = parse("conv 6 5 | relu | maxpool 2 | flatten | dense 10")
+        >>> [part.name for part in build(net, trace(net, (1, 28, 28))).parts]
+        ['0.conv', '3.flatten', '4.dense']
+    """
+    return _Builder(trace, fuse).chain(chain, first=True)
+
+
+class _Builder:
+    """Takes the rows one after another."""
+
+    def __init__(self, trace: Trace, fuse: bool) -> None:
+        self.rows: Iterator[LayerRow] = iter(trace.rows)
+        self.fuse = fuse
+
+    def chain(self, chain: nodes.Chain, *, first: bool) -> Sequence:
+        """The layers of a chain; ``first`` while nothing before them learns."""
+        waiting = list(nodes.unrolled(chain))
+        parts: list[Block] = []
+        while waiting:
+            taken = self.fused(waiting) if self.fuse else 1
+            group, waiting = waiting[:taken], waiting[taken:]
+            parts.append(self.group(group, first) if taken > 1 else self.node(group[0], first))
+            first = first and not any(_learns(node) for node in group)
+        return Sequence(parts)
+
+    def fused(self, waiting: Sequenced[Unrolled]) -> int:
+        """How many nodes from the first on are one layer."""
+        head, *rest = waiting[:3]
+        if not isinstance(head, nodes.Layer) or not rest or not _is(rest[0], "relu"):
+            return 1
+        if head.word == "dense":
+            return 2
+        if head.word != "conv" or settings(head).whole("depth"):
+            return 1
+        return 3 if len(rest) > 1 and pool_window(rest[1]) != NO_POOL else 2
+
+    def group(self, group: Sequenced[Unrolled], first: bool) -> Block:
+        """A layer with what follows it."""
+        rows = [next(self.rows) for _ in group]
+        if _is(group[0], "dense"):
+            return Dense(rows[0], first=first, relu=True)
+        pool = pool_window(group[2]) if len(group) > 2 else NO_POOL
+        return Conv(rows[0], first=first, relu=True, pool=pool)
+
+    def node(self, node: Unrolled, first: bool) -> Block:
+        """One node."""
+        if isinstance(node, nodes.Layer):
+            return LAYER_TYPES[node.word](next(self.rows), first=first)
+        if isinstance(node, nodes.Residual):
+            main = self.chain(node.main, first=first)
+            short = None if node.shortcut is None else self.chain(node.shortcut, first=first)
+            return Residual(next(self.rows), main, short)
+        if isinstance(node, nodes.Concat):
+            branches = [self.chain(branch, first=first) for branch in node.branches]
+            return Concat(next(self.rows), branches)
+        if isinstance(node, nodes.Skip):
+            body = self.chain(node.body, first=first)
+            return Skip(next(self.rows), body)
+        pool_row = next(self.rows)
+        body = self.chain(node.body, first=first)
+        return Pooled(pool_row, next(self.rows), body)
+
+
+def _is(node: nodes.Node, word: str) -> bool:
+    return isinstance(node, nodes.Layer) and node.word == word
+
+
+def _learns(node: nodes.Node) -> bool:
+    """Whether a node has parameters."""
+    if isinstance(node, nodes.Layer):
+        return node.word in LEARNING
+    return any(_learns(inner) for part in nodes.chains(node) for inner in part.items)
+
+
+LEARNING = frozenset(
+    ("conv", "deconv", "depthwise", "separable", "local", "deform", "batchnorm", "dense")
+)
+"""Words of layers that have parameters."""
+
+
+def pool_window(node: nodes.Node) -> tuple[int, int]:
+    """The window of a max pool whose windows lie side by side without padding; (1, 1) if none."""
+    if not isinstance(node, nodes.Layer) or node.word != "maxpool":
+        return NO_POOL
+    given = settings(node)
+    kernel = given.pair("kernel")
+    plain = (
+        given.pair("stride") == kernel
+        and given.sides("pad") == (0, 0, 0, 0)
+        and given.pair("dilation") == (1, 1)
+        and not given.flag("ceil")
+        and not given.whole("depth")
+    )
+    return kernel if plain else NO_POOL
