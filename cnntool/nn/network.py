@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from math import prod
 from typing import Any
 
 import numpy as np
@@ -12,7 +11,7 @@ from numpy.typing import NDArray
 from cnntool import backend
 from cnntool.backend import Array, Backend
 from cnntool.errors import ModelFileError, ShapeError
-from cnntool.nn import init
+from cnntool.nn import init, processes
 from cnntool.nn.builder import build
 from cnntool.nn.facts import Shape, times
 from cnntool.nn.layer import Backward
@@ -20,6 +19,7 @@ from cnntool.nn.layers.joints import Sequence
 from cnntool.nn.nodes import Chain, Layer
 from cnntool.nn.run import Run
 from cnntool.nn.shapes import trace
+from cnntool.nn.teams import Team, ThreadTeam, Work
 
 OUTPUT_WORDS = ("softmax", "sigmoid")
 """Last layers that losses contain: training and explanations read what comes before them."""
@@ -79,12 +79,12 @@ class Network:
             for tensors, places in ((row.parameters, self.places), (row.buffers, kept)):
                 for tensor in tensors:
                     name = f"{row.name}.{tensor.name}"
-                    start = next(reversed(places.values())).stop if places else 0
+                    start = _length(places)
                     places[name] = slice(start, start + tensor.size)
                     shapes[name] = tensor.shape
         self.parameters = xp.zeros(_length(self.places), dtype=self.dtype)
         self.buffers = xp.zeros(_length(kept), dtype=self.dtype)
-        self._shapes = shapes
+        self._shapes, self._kept, self._shared = shapes, kept, False
         self.tensors: dict[str, Array] = {
             **self.views(self.parameters, self.places),
             **self.views(self.buffers, kept),
@@ -155,15 +155,25 @@ class Network:
         Raises:
             ShapeError: The batch does not have the network's input shape.
         """
-        if tuple(x.shape[:-1]) != self.input:
-            raise ShapeError(
-                f"the network takes inputs {times(self.input)}, got {times(tuple(x.shape[:-1]))}; "
-                "resize them, or build the network for this size"
-            )
+        self.check_inputs(x)
         layers = self.layers
         if logits and self.ends_in_probabilities:
             layers = Sequence(layers.parts[:-1])
         return layers.forward(x, run)
+
+    def check_inputs(self, x: Array) -> None:
+        """Refuse inputs of another shape.
+
+        Raises:
+            ShapeError: They do not fit.
+        """
+        found = tuple(x.shape[:-1])
+        if found != self.input:
+            raise ShapeError(
+                f"the network takes inputs {times(self.input)}, got "
+                f"{times(found) if found else 'a single number'}; resize them, or build the "
+                "network for this size"
+            )
 
     @property
     def ends_in_probabilities(self) -> bool:
@@ -180,23 +190,55 @@ class Network:
     ) -> Array:
         """Outputs for any number of inputs; nothing is learned and nothing is random.
 
+        For many inputs on several cores :class:`cnntool.nn.predictor.Predictor` is faster.
+
         Args:
             x: (C, H, W, N) or (n, N), on the network's device; smaller types are converted.
-            threads: Threads that share the images, or the work on one if there are fewer.
-            batch: Most images at a time of a thread; the memory grows with it.
+            threads: Threads that share the work of single operations.
+            batch: Most inputs at a time; the memory grows with it.
             logits: Whether a last softmax or sigmoid is left out.
 
         Raises:
             ShapeError: The inputs do not have the network's shape.
         """
-        from cnntool.nn.shards import Shards
+        self.check_inputs(x)
+        xp, count = self.device.xp, x.shape[-1]
+        y = xp.empty((*self.output, count), dtype=self.dtype)
+        run = self.run(threads=threads)
+        for first in range(0, count, batch):
+            part = xp.ascontiguousarray(x[..., first : first + batch])
+            y[..., first : first + batch] = self.forward(
+                part.astype(self.dtype, copy=False), run, logits=logits
+            )[0]
+        return y
 
-        with Shards(threads) as shards:
-            return shards.predict(self, x, batch=batch, logits=logits)
+    def team(self, workers: int, work: Work) -> Team:
+        """Workers for this network, which see its weights however they change.
+
+        Args:
+            workers: How many; one on a GPU.
+            work: What each does with its part of a batch.
+        """
+        if self.device.is_gpu:
+            return ThreadTeam(1, work)
+        reduced = max(
+            (4 * tensor.size for row in self.trace.rows for tensor in row.buffers), default=0
+        )
+        found = processes.team(workers, work, reduced=reduced + 16)
+        if found.workers > 1 and not self._shared:
+            for name in ("parameters", "buffers"):
+                old = getattr(self, name)
+                new = found.empty(old.shape, old.dtype)
+                new[...] = old
+                setattr(self, name, new)
+            self._shared = True
+            self.tensors.update(self.views(self.parameters, self.places))
+            self.tensors.update(self.views(self.buffers, self._kept))
+        return found
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.tensors)
 
 
 def _length(places: Mapping[str, slice]) -> int:
-    return next(reversed(places.values())).stop if places else 0
+    return max((place.stop for place in places.values()), default=0)

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from cnntool.backend import Array
+from cnntool.backend import Array, array_module
 from cnntool.errors import OptionError, ShapeError
 from cnntool.geometry import conv_output_size, four_sides, pair, same_padding
 from cnntool.ops import im2col, tiles
@@ -167,6 +167,8 @@ def plan(
     out = o, rows, columns, n
     if algorithm == "auto":
         algorithm = choose_algorithm(weight.shape, out, steps, groups)
+        if algorithm == "maps" and array_module(x) is not np:
+            algorithm = "im2col"  # the other reads the kernels on the host
     if algorithm == "winograd" and (kh != KERNEL_ROWS or steps != Steps()):
         raise OptionError(
             f"winograd needs kernels of 3 rows, stride 1 and dilation 1; got {kh}x{kw}, stride "

@@ -236,9 +236,10 @@ def _finish(part: Array, filters: slice, shift: Array | None, relu: bool) -> Non
 def padded_input(x: Array, sides: tuple[int, int, int, int], task: Convolution, kind: Any) -> Array:
     """The input with its frame; what tiles read beyond it is zeros that nothing keeps."""
     x = x.astype(kind, copy=False)
-    extra = tuple(wide - own for wide, own in zip(sides, task.sides, strict=True))
     if any(task.sides) and task.mode != "constant":
-        x, sides = pad(x, task.sides, task.mode), extra
+        x = pad(x, task.sides, task.mode)
+        top, right, bottom, left = (wide - own for wide, own in zip(sides, task.sides, strict=True))
+        sides = top, right, bottom, left
     return pad(x, sides) if any(sides) else x
 
 

@@ -118,12 +118,16 @@ def forward(
             shape = part.shape[0], rows.stop - rows.start, columns.stop - columns.start, patches.n
             sink(product.reshape(shape), filters, rows, columns)
 
+    def each(shares: Sequence[slice]) -> None:
+        for filters in shares:
+            work(strips, filters)
+
     o = weight.shape[0]
     if threads > len(strips) or (threads > 1 and o > patches.out[0] * patches.out[1] * patches.n):
         cuts = [slice(o * t // threads, o * (t + 1) // threads) for t in range(threads)]
         share(
             [cut for cut in cuts if cut.start < cut.stop],
-            lambda shares: [work(strips, filters) for filters in shares],
+            each,
             threads=threads,
         )
     else:

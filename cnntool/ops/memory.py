@@ -11,7 +11,7 @@ its own), :func:`empty` is the library's.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from math import prod
 from sys import getrefcount
@@ -63,7 +63,7 @@ class Pool:
         """Memory that it holds, used and unused."""
         return sum(size * len(blocks) for size, blocks in self._blocks.items())
 
-    def empty(self, shape: tuple[int, ...], dtype: Any) -> Array:
+    def empty(self, shape: Sequence[int], dtype: Any) -> Array:
         """An uninitialised array."""
         dtype = np.dtype(dtype)
         size = prod(shape) * dtype.itemsize
@@ -110,13 +110,13 @@ def _rounded(size: int) -> int:
     return -(-size // step) * step
 
 
-def empty(xp: Any, shape: tuple[int, ...], dtype: Any) -> Array:
+def empty(xp: Any, shape: Sequence[int], dtype: Any) -> Array:
     """An uninitialised array, in memory of the thread's pool if it has one."""
     pool = getattr(_local, "pool", None) if xp is np else None
     return xp.empty(shape, dtype=dtype) if pool is None else pool.empty(shape, dtype)
 
 
-def zeros(xp: Any, shape: tuple[int, ...], dtype: Any) -> Array:
+def zeros(xp: Any, shape: Sequence[int], dtype: Any) -> Array:
     """Zeros, in memory of the thread's pool if it has one."""
     if xp is not np or getattr(_local, "pool", None) is None:
         return xp.zeros(shape, dtype=dtype)
@@ -125,7 +125,7 @@ def zeros(xp: Any, shape: tuple[int, ...], dtype: Any) -> Array:
     return fresh
 
 
-def full(xp: Any, shape: tuple[int, ...], value: Any, dtype: Any) -> Array:
+def full(xp: Any, shape: Sequence[int], value: Any, dtype: Any) -> Array:
     """One value everywhere, in memory of the thread's pool if it has one."""
     if xp is not np or getattr(_local, "pool", None) is None:
         return xp.full(shape, value, dtype=dtype)

@@ -40,20 +40,20 @@ def ours(net: str, task: str, threads: int, _: str) -> Callable[[], object]:
     from cnntool import models
     from cnntool.nn import optim
     from cnntool.nn.network import Network
-    from cnntool.nn.shards import Shards
+    from cnntool.nn.predictor import Predictor
     from cnntool.nn.step import TrainingStep
 
     shape, batch = INPUTS[net], NETS[net]
     network = Network(models.create(net).chain, shape)
     network.initialise(seed=1)
-    shards = Shards(threads)
     rng = np.random.default_rng(0)
     x = rng.random((*shape, batch), dtype=np.float32)
     if task == "predict":
-        return lambda: shards.predict(network, x)
+        predict = Predictor(network, threads=threads)
+        return lambda: predict(x)
     labels = rng.integers(0, network.output[0], batch)
     optimiser = optim.create("sgd", network.parameters.size, momentum=0.9)
-    step = TrainingStep(network, optimiser, shards)
+    step = TrainingStep(network, optimiser, threads=threads)
     return lambda: step(x, labels, 0.01)
 
 

@@ -119,6 +119,13 @@ def test_counted_padding_of_a_mean():
         assert made(text, (1, 1, 1)).forward(x, Run(tensors={}))[0].ravel().tolist() == [wanted]
 
 
+def test_a_window_that_sees_nothing_has_the_mean_zero():
+    """Two taps three rows apart, one above and one below a map of a single row."""
+    layer = made("avgpool 2x1 1 pad=1:0:2:0 dilation=3x1 countpad=no", (1, 1, 2))
+    y, _ = layer.forward(np.ones((1, 1, 2, 1)), Run(tensors={}))
+    assert y.ravel().tolist() == [0, 0]
+
+
 def test_whole_maps_give_the_gradient_to_the_first_maximum():
     row = trace(parse("globalmaxpool"), (1, 2, 3)).rows[0]
     x = np.array([[1.0, 7, 7], [7, 0, 2]]).reshape(1, 2, 3, 1)

@@ -1,0 +1,253 @@
+"""A team of processes: forked once, told by pipes, fed and read through shared memory.
+
+Each has an interpreter of its own, so none waits for another's Python. They are copies of this
+process from the moment of the first run: they know the work and everything it refers to, and see
+what changes later only where it lies in shared memory. They hold nothing that has to be saved.
+When this process ends, however it ends, their pipes close and they end too.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import mmap
+import os
+import signal
+import struct
+import sys
+import warnings
+from dataclasses import dataclass
+from math import prod
+from typing import Any, NoReturn
+
+import numpy as np
+
+from cnntool.backend import Array
+from cnntool.errors import SystemFailure
+from cnntool.nn.teams import Shard, Team, ThreadTeam, Work, ordered_sum
+from cnntool.ops import memory
+from cnntool.ops.normalization import AllReduce
+
+MOST_NUMBERS = 7
+_TASK = struct.Struct("<qqq7q")  # first and last image, how many numbers, the numbers
+_RESULT = struct.Struct("<d")
+_LENGTH = struct.Struct("<I")
+_READY, _DONE, _FAILED, _GO = b"+", b"=", b"!", b">"
+_MESSAGE_BYTES = 2000
+
+
+def forks() -> bool:
+    """Whether processes can be forked here: on Linux. On a Mac system libraries break in them.
+
+    Example:
+        >>> isinstance(forks(), bool)
+        True
+    """
+    return sys.platform == "linux"
+
+
+def team(workers: int, work: Work, *, reduced: int = 0) -> Team:
+    """The fastest kind of team that this machine has.
+
+    Args:
+        workers: How many; the calling process is one of them.
+        work: What each does with its part of a batch.
+        reduced: Most numbers that ``all_reduce`` is called with.
+    """
+    if workers > 1 and forks():
+        return ProcessTeam(workers, work, reduced=reduced)
+    return ThreadTeam(workers, work)
+
+
+def shared(shape: tuple[int, ...], dtype: Any) -> Array:
+    """Zeros that processes forked from now on share with this one.
+
+    Example:
+        >>> shared((2, 3), np.float32).sum()
+        np.float32(0.0)
+    """
+    dtype = np.dtype(dtype)
+    count = prod(shape)
+    room = mmap.mmap(-1, max(count * dtype.itemsize, 1))
+    return np.frombuffer(room, dtype, count).reshape(shape)
+
+
+@dataclass
+class _Worker:
+    """One forked process, as its parent sees it."""
+
+    pid: int
+    tasks: int  # file descriptors
+    answers: int
+
+    def tell(self, message: bytes) -> None:
+        """Send a message."""
+        try:
+            os.write(self.tasks, message)
+        except BrokenPipeError:
+            self.lost()
+
+    def read(self, count: int) -> bytes:
+        """Wait for a message."""
+        data = _read(self.answers, count)
+        if len(data) < count:
+            self.lost()
+        return data
+
+    def result(self) -> float:
+        """Wait for the end of its work."""
+        kind = self.read(1)
+        if kind == _DONE:
+            return float(_RESULT.unpack(self.read(_RESULT.size))[0])
+        self.refuse(kind)
+
+    def refuse(self, kind: bytes) -> NoReturn:
+        """Raise what a message says that was not expected."""
+        if kind == _FAILED:
+            (length,) = _LENGTH.unpack(self.read(_LENGTH.size))
+            text = self.read(length).decode("utf-8", "replace")
+            raise SystemFailure(f"a worker process failed: {text}")
+        raise RuntimeError("the parts of a batch did not sum equally often")
+
+    def lost(self) -> NoReturn:
+        """Raise that it has ended by itself."""
+        raise SystemFailure(
+            f"worker process {self.pid} ended unexpectedly, perhaps for want of memory; "
+            "try --threads 1 or a smaller batch"
+        )
+
+
+class ProcessTeam(Team):
+    """Forked processes; this one takes the first part.
+
+    Example:
+        >>> with ProcessTeam(2, lambda shard, numbers: shard.images.stop + numbers[0]) as team:
+        ...     team.run(5, 100)
+        [102, 105.0]
+    """
+
+    def __init__(self, workers: int, work: Work, *, reduced: int = 0) -> None:
+        super().__init__(workers, work)
+        self._crew: list[_Worker] = []
+        self._slots = shared((self.workers, max(reduced, 1) * 8), np.uint8)
+
+    def empty(self, shape: tuple[int, ...], dtype: Any) -> Array:
+        """See :meth:`Team.empty`."""
+        return shared(shape, dtype)
+
+    def close(self) -> None:
+        """See :meth:`Team.close`; what they are doing is broken off."""
+        crew, self._crew = self._crew, []
+        for worker in crew:
+            os.close(worker.tasks)
+            os.close(worker.answers)
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(worker.pid, signal.SIGKILL)
+        for worker in crew:
+            with contextlib.suppress(ChildProcessError):
+                os.waitpid(worker.pid, 0)
+
+    def __del__(self) -> None:
+        if getattr(self, "_crew", None):
+            self.close()
+
+    def _together(self, shards: list[slice], numbers: tuple[int, ...]) -> list[float]:
+        if len(numbers) > MOST_NUMBERS:
+            raise ValueError(f"{len(numbers)} numbers, at most {MOST_NUMBERS} can be passed on")
+        filled = (*numbers, *(0 for _ in range(MOST_NUMBERS - len(numbers))))
+        try:
+            while len(self._crew) < len(shards) - 1:
+                self._fork(len(self._crew) + 1)
+            for worker, part in zip(self._crew, shards[1:], strict=True):
+                worker.tell(_TASK.pack(part.start, part.stop, len(numbers), *filled))
+            with self._pool.used():
+                first = self.work(Shard(0, shards[0], self._first_sum), numbers)
+            return [first, *(worker.result() for worker in self._crew)]
+        except BaseException:  # also Ctrl-C: nobody may wait for what never comes
+            self.close()
+            raise
+
+    def _first_sum(self, array: Array) -> Array:
+        """The sum over all parts, as this process calls it."""
+        arrays = [array]
+        for number, worker in enumerate(self._crew, 1):
+            kind = worker.read(1)
+            if kind != _READY:
+                worker.refuse(kind)
+            arrays.append(self._slot(number, array))
+        total = ordered_sum(arrays)
+        self._slot(0, array)[...] = total
+        for worker in self._crew:
+            worker.tell(_GO)
+        return total
+
+    def _slot(self, number: int, like: Array) -> Array:
+        return self._slots[number, : like.nbytes].view(like.dtype).reshape(like.shape)
+
+    def _fork(self, number: int) -> None:
+        """Make one more worker."""
+        task_out, task_in = os.pipe()
+        answer_out, answer_in = os.pipe()
+        try:
+            with warnings.catch_warnings():
+                # threads of this process do not live on in the copy, and hold nothing it needs
+                warnings.simplefilter("ignore", DeprecationWarning)
+                pid = os.fork()
+        except OSError as error:
+            for descriptor in (task_out, task_in, answer_out, answer_in):
+                os.close(descriptor)
+            raise SystemFailure(
+                f"no worker process can be made ({error.strerror}); try --threads 1"
+            ) from error
+        if pid == 0:
+            try:
+                os.close(task_in)
+                os.close(answer_out)
+                for sibling in self._crew:
+                    os.close(sibling.tasks)
+                    os.close(sibling.answers)
+                self._serve(number, task_out, answer_in)
+            finally:
+                os._exit(1)  # never back into the parent's code
+        os.close(task_out)
+        os.close(answer_in)
+        self._crew.append(_Worker(pid, task_in, answer_out))
+
+    def _serve(self, number: int, tasks: int, answers: int) -> NoReturn:
+        """What a worker does all its life."""
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+        def all_reduce(array: Array) -> Array:
+            self._slot(number, array)[...] = array
+            os.write(answers, _READY)
+            if not _read(tasks, 1):
+                os._exit(0)
+            return self._slot(0, array).copy()
+
+        reduce: AllReduce = all_reduce
+        with memory.Pool().used():
+            while True:
+                message = _read(tasks, _TASK.size)
+                if len(message) < _TASK.size:
+                    os._exit(0)
+                start, stop, count, *numbers = _TASK.unpack(message)
+                shard = Shard(number, slice(start, stop), reduce)
+                try:
+                    value = self.work(shard, tuple(numbers[:count]))
+                    os.write(answers, _DONE + _RESULT.pack(value))
+                except BrokenPipeError:
+                    os._exit(0)
+                except BaseException as error:  # noqa: BLE001 - told to the parent, which raises
+                    text = f"{type(error).__name__}: {error}"[:_MESSAGE_BYTES].encode()
+                    os.write(answers, _FAILED + _LENGTH.pack(len(text)) + text)
+
+
+def _read(descriptor: int, count: int) -> bytes:
+    """So many bytes, fewer where the other side has gone."""
+    data = b""
+    while len(data) < count:
+        more = os.read(descriptor, count - len(data))
+        if not more:
+            break
+        data += more
+    return data
