@@ -32,6 +32,7 @@ COMMANDS = {
     "flatten": "Write pixels as rows, in the order of a network's flatten.",
     "shape": "Show every layer of a network: shapes, parameters, receptive field.",
     "models": "List the built-in networks, or print one's specification.",
+    "bench": "Measure images per second of training, prediction and filters here.",
     "check": "Check that every picture of a folder is readable.",
     "info": "Show versions, cores and devices of this machine.",
 }

@@ -1,8 +1,8 @@
 """From the tree of a network to layers that compute, joined as the tree says.
 
 The rows of a trace come in the order in which layers run, so the tree is walked in that order and
-takes one row after another. What often stands together is made one layer: a convolution or dense
-layer with its ReLU, and a max pool behind it.
+takes one row after another. What often stands together is made one layer: a convolution with its
+batch normalisation, ReLU and max pool, a dense layer or sum with its ReLU.
 """
 
 from __future__ import annotations
@@ -13,9 +13,10 @@ from collections.abc import Sequence as Sequenced
 from cnntool.nn import nodes
 from cnntool.nn.layer_rows import LayerRow, Trace
 from cnntool.nn.layer_values import settings
-from cnntool.nn.layers.convolution import Conv
+from cnntool.nn.layers.convolution import Conv, NormalizedConv
 from cnntool.nn.layers.dense import Dense
 from cnntool.nn.layers.joints import Block, Concat, Pooled, Residual, Sequence, Skip
+from cnntool.nn.layers.normalization import BatchNorm
 from cnntool.nn.layers.table import LAYER_TYPES
 
 Unrolled = nodes.Layer | nodes.Residual | nodes.Concat | nodes.Skip | nodes.Pooled
@@ -60,31 +61,42 @@ class _Builder:
 
     def fused(self, waiting: Sequenced[Unrolled]) -> int:
         """How many nodes from the first on are one layer."""
-        head, *rest = waiting[:3]
-        if not isinstance(head, nodes.Layer) or not rest or not _is(rest[0], "relu"):
+        head, second, third = (*waiting[:3], None, None)[:3]
+        if isinstance(head, nodes.Residual) or _is(head, "dense"):
+            return 2 if _is(second, "relu") else 1
+        if not isinstance(head, nodes.Layer) or head.word != "conv":
             return 1
-        if head.word == "dense":
-            return 2
-        if head.word != "conv" or settings(head).whole("depth"):
+        if settings(head).whole("depth"):
             return 1
-        return 3 if len(rest) > 1 and pool_window(rest[1]) != NO_POOL else 2
+        if _is(second, "batchnorm"):
+            return 3 if _is(third, "relu") else 2
+        if not _is(second, "relu"):
+            return 1
+        return 2 if pool_window(third) == NO_POOL else 3
 
     def group(self, group: Sequenced[Unrolled], first: bool) -> Block:
         """A layer with what follows it."""
-        rows = [next(self.rows) for _ in group]
-        if _is(group[0], "dense"):
-            return Dense(rows[0], first=first, relu=True)
-        pool = pool_window(group[2]) if len(group) > 2 else NO_POOL
-        return Conv(rows[0], first=first, relu=True, pool=pool)
+        head, *behind = group
+        if isinstance(head, nodes.Residual):
+            found = self.residual(head, first, relu=True)
+            next(self.rows)
+            return found
+        row = next(self.rows)
+        rows = [next(self.rows) for _ in behind]
+        if _is(head, "dense"):
+            return Dense(row, first=first, relu=True)
+        if _is(behind[0], "batchnorm"):
+            conv = Conv(row, first=first)
+            return NormalizedConv(conv, BatchNorm(rows[0]), relu=len(behind) > 1)
+        pool = pool_window(behind[1]) if len(behind) > 1 else NO_POOL
+        return Conv(row, first=first, relu=True, pool=pool)
 
     def node(self, node: Unrolled, first: bool) -> Block:
         """One node."""
         if isinstance(node, nodes.Layer):
             return LAYER_TYPES[node.word](next(self.rows), first=first)
         if isinstance(node, nodes.Residual):
-            main = self.chain(node.main, first=first)
-            short = None if node.shortcut is None else self.chain(node.shortcut, first=first)
-            return Residual(next(self.rows), main, short)
+            return self.residual(node, first)
         if isinstance(node, nodes.Concat):
             branches = [self.chain(branch, first=first) for branch in node.branches]
             return Concat(next(self.rows), branches)
@@ -95,8 +107,14 @@ class _Builder:
         body = self.chain(node.body, first=first)
         return Pooled(pool_row, next(self.rows), body)
 
+    def residual(self, node: nodes.Residual, first: bool, *, relu: bool = False) -> Residual:
+        """A sum of branches."""
+        main = self.chain(node.main, first=first)
+        short = None if node.shortcut is None else self.chain(node.shortcut, first=first)
+        return Residual(next(self.rows), main, short, relu=relu)
 
-def _is(node: nodes.Node, word: str) -> bool:
+
+def _is(node: nodes.Node | None, word: str) -> bool:
     return isinstance(node, nodes.Layer) and node.word == word
 
 
@@ -113,7 +131,7 @@ LEARNING = frozenset(
 """Words of layers that have parameters."""
 
 
-def pool_window(node: nodes.Node) -> tuple[int, int]:
+def pool_window(node: nodes.Node | None) -> tuple[int, int]:
     """The window of a max pool whose windows lie side by side without padding; (1, 1) if none."""
     if not isinstance(node, nodes.Layer) or node.word != "maxpool":
         return NO_POOL

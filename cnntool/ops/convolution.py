@@ -14,10 +14,10 @@ from typing import Any
 
 from cnntool.backend import Array, array_module
 from cnntool.ops import im2col, memory, tiles
-from cnntool.ops.activations import relu as rectified
 from cnntool.ops.conv_plan import Algorithm, Convolution, PaddingLike, plan, working_type
 from cnntool.ops.correlation import Correlation, Frame
 from cnntool.ops.correlation_methods import Scratch
+from cnntool.ops.epilogue import Epilogue
 from cnntool.ops.padding import pad, pad_vjp
 from cnntool.ops.sharing import share
 from cnntool.ops.winograd import Winograd
@@ -125,24 +125,25 @@ def convolve(
     weight: Array,
     bias: Array | None,
     *,
+    scale: Array | None = None,
     relu: bool = False,
     threads: int = 1,
 ) -> Array:
-    """The convolution of a plan, with ReLU if wanted, while strips are in the cache."""
+    """The convolution of a plan, with scale, bias and ReLU while strips are in the cache."""
     xp, kind = array_module(x), working_type(x)
     y = memory.empty(xp, task.out, kind)
     weight = weight.astype(kind, copy=False)
-    shift = None if bias is None else bias.astype(kind, copy=False).reshape(-1, 1, 1, 1)
+    finish = Epilogue.of(scale, bias, relu, kind)
     if task.algorithm == "maps":
         _each_map(x, weight, y, task, threads)
-        _finish(y, slice(None), shift, relu)
+        finish(y)
     elif task.algorithm == "tiles":
         windows = task.tiled
 
         def spread(product: Array, filters: slice, rows: slice, columns: slice) -> None:
             quads = product.reshape(len(tiles.PLACES), task.weight[0], *product.shape[1:])
             for quad, (row, column) in zip(quads, tiles.PLACES, strict=True):
-                _finish(quad, slice(None), shift, relu)
+                finish(quad)
                 lines = y[:, 2 * rows.start + row : 2 * rows.stop : 2]
                 lines = lines[:, :, 2 * columns.start + column : 2 * columns.stop : 2]
                 lines[...] = quad[:, : lines.shape[1], : lines.shape[2]]
@@ -152,12 +153,12 @@ def convolve(
     elif task.algorithm == "winograd":
         source, sides = _zero_framed(x, task, kind)
         method = Winograd(source.shape, task.out, sides, task.weight[3], xp, threads)
-        method.forward(source, weight, y, shift, relu=relu)
+        method.forward(source, weight, y, finish)
     else:
         padded = padded_input(x, task.sides, task, kind)
         for number in range(task.groups):
             maps, kernels = task.group(number)
-            target, moved = y[kernels], None if shift is None else shift[kernels]
+            target, ending = y[kernels], finish.part(kernels)
 
             def store(
                 product: Array,
@@ -165,9 +166,9 @@ def convolve(
                 rows: slice,
                 columns: slice,
                 target: Array = target,
-                moved: Array | None = moved,
+                ending: Epilogue = ending,
             ) -> None:
-                _finish(product, filters, moved, relu)
+                ending(product, filters)
                 target[filters, rows, columns] = product
 
             im2col.forward(padded[maps], weight[kernels], task.patches, store, threads=threads)
@@ -222,15 +223,6 @@ def tile_gradients(
     kernels = tiles.expand(weight.astype(kind, copy=False), xp)
     grad = im2col.grad_input(quads, kernels, padded.shape, windows, scratch)
     return _without_frame(x, grad, sides, task), grad_weight
-
-
-def _finish(part: Array, filters: slice, shift: Array | None, relu: bool) -> None:
-    """Bias and ReLU in place."""
-    xp = array_module(part)
-    if shift is not None:
-        xp.add(part, shift[filters], out=part)
-    if relu:
-        rectified(part, out=part)
 
 
 def padded_input(x: Array, sides: tuple[int, int, int, int], task: Convolution, kind: Any) -> Array:

@@ -32,6 +32,7 @@ def conv2d_relu_pool(
     groups: int = 1,
     padding_mode: str = "zeros",
     *,
+    scale: Array | None = None,
     relu: bool = True,
     pool: int | Sequence[int] = 1,
     algorithm: Algorithm = "auto",
@@ -48,6 +49,8 @@ def conv2d_relu_pool(
         dilation: Distances.
         groups: Groups.
         padding_mode: What fills the padding.
+        scale: A factor for each output map, before the bias: what batch normalisation comes to in
+            prediction.
         relu: Whether there is a ReLU.
         pool: Rows and columns of the pooling windows, which are also its steps; 1 is none.
         algorithm: Force one.
@@ -69,9 +72,9 @@ def conv2d_relu_pool(
     """
     task = plan(x, weight, stride, padding, dilation, groups, padding_mode, algorithm)
     size = pair(pool, "pool")
-    if _in_tiles(task, size, relu):
+    if _in_tiles(task, size, relu) and scale is None:
         return _pooled_tiles(task, x, weight, bias)[0]
-    y = convolve(task, x, weight, bias, relu=relu, threads=threads)
+    y = convolve(task, x, weight, bias, scale=scale, relu=relu, threads=threads)
     return y if size == (1, 1) else max_pool2d(y, size)
 
 

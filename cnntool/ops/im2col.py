@@ -59,8 +59,12 @@ class Patches:
         """The same windows at another number of rows and columns."""
         return replace(self, out=out)
 
-    def strips(self, xp: Any, itemsize: int) -> Iterator[Strip]:
-        """Rows and columns of the output, strip after strip; all at once on a device."""
+    def strips(self, xp: Any, itemsize: int, threads: int = 1) -> Iterator[Strip]:
+        """Rows and columns of the output, strip after strip; all at once on a device.
+
+        For several threads their number is divisible by that of the threads, if there are enough
+        rows, and all are equally high: none waits for another.
+        """
         rows, columns = self.out
         if xp is not np:
             yield slice(0, rows), slice(0, columns)
@@ -68,6 +72,9 @@ class Patches:
         budget = max(1, PATCH_BYTES // max(1, self.length * self.n * itemsize))
         width = min(columns, max(1, budget))
         height = min(rows, max(1, budget // columns))
+        if threads > 1:
+            rounds = -(-rows // (height * threads))
+            height = max(1, -(-rows // (rounds * threads)))
         for top in range(0, rows, height):
             for left in range(0, columns, width):
                 yield slice(top, min(top + height, rows)), slice(left, min(left + width, columns))
@@ -106,7 +113,7 @@ def forward(
     """
     xp = array_module(padded)
     matrix = weight.reshape(weight.shape[0], patches.length)
-    strips = list(patches.strips(xp, padded.itemsize))
+    strips = list(patches.strips(xp, padded.itemsize, threads))
 
     def work(strips: Sequence[Strip], filters: slice) -> None:
         scratch = Scratch(xp, padded.dtype)

@@ -22,7 +22,7 @@ References:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,8 +30,8 @@ import numpy as np
 
 from cnntool.backend import Array
 from cnntool.ops import memory, products
-from cnntool.ops.activations import relu as rectified
 from cnntool.ops.correlation_methods import Scratch
+from cnntool.ops.epilogue import Epilogue
 from cnntool.ops.sharing import share
 
 KERNEL_ROWS = 3
@@ -50,7 +50,7 @@ _KERNEL = (
     (0.0, 0.0, 1.0),
 )
 
-Sink = Callable[[Array, int, int], None]
+NOTHING = Epilogue()
 
 
 @dataclass(frozen=True)
@@ -92,6 +92,9 @@ class Winograd:
             return [Strip(0, total, 0, columns)]
         row = max(c, o) * columns * n
         tiles = max(1, min(total, STRIP_NUMBERS // max(row, 1)))
+        if self.threads > 1:  # as many for each thread, all equally high
+            rounds = -(-total // (tiles * self.threads))
+            tiles = max(1, -(-total // (rounds * self.threads)))
         pieces = min(columns, max(1, row // (4 * STRIP_NUMBERS)))
         wide = -(-columns // pieces)
         return [
@@ -100,73 +103,91 @@ class Winograd:
             for left in range(0, columns, wide)
         ]
 
-    def forward(
-        self, x: Array, weight: Array, y: Array, bias: Array | None = None, *, relu: bool = False
-    ) -> None:
-        """Fill y (O, oh, ow, N), with bias and ReLU while strips are in the cache."""
+    def forward(self, x: Array, weight: Array, y: Array, finish: Epilogue = NOTHING) -> None:
+        """Fill y (O, oh, ow, N); ``finish`` is applied while strips are in the cache."""
         o = weight.shape[0]
         kernels = transform_kernels(weight, self.xp)
-        shift = None if bias is None else bias.reshape(-1, 1)
+        shift = None
+        if finish.scale is None and finish.shift is not None:
+            shift, finish = finish.shift.reshape(-1, 1), Epilogue(relu=finish.relu)
 
         def work(strips: Sequence[Strip]) -> None:
             scratch = Scratch(self.xp, y.dtype)
             for strip in strips:
-                planes = self.planes(x, strip, scratch)
-                product = scratch("product", (_PLANES, o, planes.shape[2]))
-                products.multiply(kernels, planes, product, self.xp)
+                mixed = self._mixed(x, strip, scratch)
+                product = scratch("product", (_PLANES, o, self._positions(strip)))
+                for plane in range(_PLANES):
+                    windows = self._windows(mixed[plane], strip, scratch)
+                    products.multiply(kernels[plane], windows, product[plane], self.xp)
                 if shift is not None:  # plane 1 is added to all four rows
                     self.xp.add(product[1], shift, out=product[1])
-                self._mix_outputs(product, y, strip, scratch, relu)
+                self._mix_outputs(product, y, strip, scratch, finish)
 
         share(self.strips(), work, threads=self.threads)
 
     def grad_weight(self, x: Array, grad_y: Array) -> Array:
         """Gradient (O, C, 3, kw): the transposed algorithm."""
         c, o = self.shape[0], self.out[0]
-        inner = self.kw * c
         scratch = Scratch(self.xp, grad_y.dtype)
-        total = memory.zeros(self.xp, (_PLANES, inner, o), grad_y.dtype)
-        part = scratch("part", total.shape)
+        total = memory.zeros(self.xp, (_PLANES, self.kw * c, o), grad_y.dtype)
+        part = scratch("part", total.shape[1:])
         for strip in self.strips():
-            planes = self.planes(x, strip, scratch)
+            mixed = self._mixed(x, strip, scratch)
             grads = self._grad_planes(grad_y, strip, scratch)
-            products.accumulate(planes, grads, total, part, self.xp)
+            for plane in range(_PLANES):
+                windows = self._windows(mixed[plane], strip, scratch)
+                products.accumulate(windows, grads[plane], total[plane], part, self.xp)
         g = self.xp.asarray(np.array(_KERNEL, grad_y.dtype))
         # (3, 6) @ (6, kw c o) -> 3 kw c o -> o c 3 kw
         grad = (g.T @ total.reshape(_PLANES, -1)).reshape(KERNEL_ROWS, self.kw, c, o)
         return grad.transpose(3, 2, 0, 1)
 
-    def planes(self, x: Array, strip: Strip, scratch: Scratch) -> Array:
-        """The six planes of a strip with its windows along the columns: (6, kw·C, P)."""
-        c, _, _, n = self.shape
-        rows = self._padded(x, strip, scratch)
-        wide = rows.shape[2]
-        mixed = scratch("mixed", (_PLANES, c, strip.tiles, wide * n))
-        _mix_inputs(rows.reshape(c, rows.shape[1], wide * n), mixed, scratch)
-        windows = scratch("windows", (_PLANES, self.kw, c, strip.tiles, strip.columns, n))
-        mixed = mixed.reshape(_PLANES, c, strip.tiles, wide, n)
-        for column in range(self.kw):
-            windows[:, column] = mixed[:, :, :, column : column + strip.columns]
-        return windows.reshape(_PLANES, self.kw * c, -1)
+    def _positions(self, strip: Strip) -> int:
+        """P: columns of a strip's matrices."""
+        return strip.tiles * strip.columns * self.out[3]
 
-    def _padded(self, x: Array, strip: Strip, scratch: Scratch) -> Array:
-        """The input that a strip reads, with zeros around it: (C, 4·tiles + 2, wide, N)."""
-        c, height, width, n = self.shape
-        tall = _TILE * strip.tiles + KERNEL_ROWS - 1
+    def _windows(self, plane: Array, strip: Strip, scratch: Scratch) -> Array:
+        """One plane (C, tiles, wide, N) with its windows along the columns: (kw·C, P).
+
+        One at a time, so that it is still in the cache when it is multiplied.
+        """
+        c, tiles, _, n = plane.shape
+        windows = scratch("windows", (self.kw, c, tiles, strip.columns, n))
+        for column in range(self.kw):
+            windows[column] = plane[:, :, column : column + strip.columns]
+        return windows.reshape(self.kw * c, -1)
+
+    def _mixed(self, x: Array, strip: Strip, scratch: Scratch) -> Array:
+        """The planes of a strip's input: (6, C, tiles, columns + kw - 1, N)."""
+        c, _, width, n = self.shape
         wide = strip.columns + self.kw - 1
-        top, left = _TILE * strip.tile - self.sides[0], strip.left - self.sides[3]
-        rows = scratch("rows", (c, tall, wide, n))
-        first, last = _inside(top, tall, height)
+        left = strip.left - self.sides[3]
         start, stop = _inside(left, wide, width)
-        rows[:, :first] = 0
-        rows[:, last:] = 0
-        rows[:, first:last, :start] = 0
-        rows[:, first:last, stop:] = 0
-        rows[:, first:last, start:stop] = x[:, top + first : top + last, left + start : left + stop]
-        return rows
+        mixed = scratch("mixed", (_PLANES, c, strip.tiles, wide, n))
+        mixed[:, :, :, :start] = 0
+        mixed[:, :, :, stop:] = 0
+        inner = mixed[:, :, :, start:stop]
+        _mix_inputs(self._rows(x[:, :, left + start : left + stop], strip, scratch), inner, scratch)
+        return mixed
+
+    def _rows(self, x: Array, strip: Strip, scratch: Scratch) -> list[Array]:
+        """Row 0 to 5 of every tile of a strip, each (C, tiles, columns, N); zeros beyond x."""
+        height = self.shape[1]
+        tall = _TILE * strip.tiles + KERNEL_ROWS - 1
+        top = _TILE * strip.tile - self.sides[0]
+        first, last = _inside(top, tall, height)
+        if (first, last) != (0, tall):
+            c, _, columns, n = x.shape
+            rows = scratch("rows", (c, tall, columns, n))
+            rows[:, :first] = 0
+            rows[:, last:] = 0
+            rows[:, first:last] = x[:, top + first : top + last]
+            x, top = rows, 0
+        span = _TILE * (strip.tiles - 1) + 1
+        return [x[:, row : row + span : _TILE] for row in range(top, top + _PLANES)]
 
     def _mix_outputs(
-        self, product: Array, y: Array, strip: Strip, scratch: Scratch, relu: bool
+        self, product: Array, y: Array, strip: Strip, scratch: Scratch, finish: Epilogue
     ) -> None:
         """Aᵀ m: from (6, O, P) to four rows of y a tile. The product is overwritten."""
         xp, (o, height, _, n) = self.xp, self.out
@@ -193,8 +214,7 @@ class Winograd:
             count = lines.shape[1]
             if count:
                 xp.add(a[:, :count], b[:, :count], out=lines)
-                if relu:
-                    rectified(lines, out=lines)
+                finish(lines)
 
     def _grad_planes(self, grad_y: Array, strip: Strip, scratch: Scratch) -> Array:
         """A g: six planes (6, O, P) of the gradients of a strip's four rows a tile."""
@@ -224,7 +244,7 @@ class Winograd:
         xp.subtract(even, odd, out=planes[4])
         planes[0] = g[0]
         planes[5] = g[3]
-        return planes.reshape(_PLANES, o, -1)
+        return planes.reshape(_PLANES, o, self._positions(strip))
 
 
 def transform_kernels(weight: Array, xp: Any) -> Array:
@@ -243,10 +263,9 @@ def _inside(first: int, count: int, size: int) -> tuple[int, int]:
     return begin, max(begin, min(count, size - first))
 
 
-def _mix_inputs(rows: Array, mixed: Array, scratch: Scratch) -> None:
-    """Bᵀ d: from rows (C, 4·tiles + 2, L) to planes (6, C, tiles, L)."""
-    xp, tiles = scratch.xp, mixed.shape[2]
-    d = [rows[:, i : i + _TILE * (tiles - 1) + 1 : _TILE] for i in range(_PLANES)]
+def _mix_inputs(d: Sequence[Array], mixed: Array, scratch: Scratch) -> None:
+    """Bᵀ d: from the six rows of tiles, each (C, tiles, …), to planes (6, C, tiles, …)."""
+    xp = scratch.xp
     a, b = scratch("even", mixed.shape[1:]), scratch("odd", mixed.shape[1:])
     four = mixed.dtype.type(4)
     xp.multiply(d[2], four, out=a)

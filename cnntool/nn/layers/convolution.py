@@ -9,7 +9,9 @@ from cnntool import ops
 from cnntool.backend import Array
 from cnntool.nn.layer import Backward, Layer, padding_of, settings_of
 from cnntool.nn.layer_rows import LayerRow
+from cnntool.nn.layers.normalization import BatchNorm
 from cnntool.nn.run import Run
+from cnntool.ops.activations import masked_by
 from cnntool.ops.fused import conv2d_relu_pool, conv2d_relu_pool_vjp
 
 
@@ -49,6 +51,18 @@ class Conv(Layer):
         else:
             self.window["groups"] = given.whole("groups")
 
+    def predict(self, x: Array, run: Run, norm: BatchNorm | None, relu: bool) -> Array:
+        """The output with a batch normalisation behind it folded in; no gradients."""
+        weight = self.tensor(run, "weight")
+        bias = self.tensor(run, "bias") if self.bias else None
+        scale = None
+        if norm is not None:
+            scale, shift = norm.folded(run)
+            bias = shift if bias is None else bias * scale + shift
+        return conv2d_relu_pool(
+            x, weight, bias, **self.window, scale=scale, relu=relu, threads=run.threads
+        )
+
     def forward(self, x: Array, run: Run) -> tuple[Array, Backward | None]:
         """See :meth:`Layer.forward`."""
         weight = self.tensor(run, "weight")
@@ -65,5 +79,40 @@ class Conv(Layer):
             for name, gradient in zip(("weight", "bias"), rest, strict=False):
                 self.put(run, name, gradient)
             return grad_x
+
+        return y, backward
+
+
+class NormalizedConv:
+    """``conv | batchnorm`` or ``conv | batchnorm | relu`` as one.
+
+    In prediction the normalisation is a factor and a summand, applied while the convolution's
+    result is in the cache. In training it is a layer of its own, and ReLU works in place.
+
+    Attributes:
+        conv: The convolution.
+        norm: The normalisation.
+        relu: Whether a ReLU follows.
+    """
+
+    def __init__(self, conv: Conv, norm: BatchNorm, *, relu: bool) -> None:
+        self.conv, self.norm, self.relu = conv, norm, relu
+
+    def forward(self, x: Array, run: Run) -> tuple[Array, Backward | None]:
+        """See :meth:`Layer.forward`."""
+        if not run.needs_gradients:
+            return self.conv.predict(x, run, self.norm, self.relu), None
+        convolved, conv_back = self.conv.forward(x, run)
+        y, norm_back = self.norm.forward(convolved, run)
+        if self.relu:
+            ops.relu(y, out=y)
+        if conv_back is None or norm_back is None:
+            return y, None
+
+        def backward(grad: Array) -> Array | None:
+            if self.relu:
+                grad = masked_by(y, grad, out=grad)
+            inner = norm_back(grad)
+            return None if inner is None else conv_back(inner)
 
         return y, backward

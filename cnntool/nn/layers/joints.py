@@ -16,6 +16,7 @@ from cnntool.nn.layer import Backward
 from cnntool.nn.layer_rows import LayerRow
 from cnntool.nn.run import Run
 from cnntool.ops import memory
+from cnntool.ops.activations import masked_by
 
 
 class Block(Protocol):
@@ -86,10 +87,13 @@ class Residual:
         row: The row of the sum.
         main: The main branch.
         shortcut: The other; None adds the input itself.
+        relu: Whether a ReLU follows.
     """
 
-    def __init__(self, row: LayerRow, main: Block, shortcut: Block | None = None) -> None:
-        self.row, self.main, self.shortcut = row, main, shortcut
+    def __init__(
+        self, row: LayerRow, main: Block, shortcut: Block | None = None, *, relu: bool = False
+    ) -> None:
+        self.row, self.main, self.shortcut, self.relu = row, main, shortcut, relu
 
     def forward(self, x: Array, run: Run) -> tuple[Array, Backward | None]:
         """See :meth:`cnntool.nn.layer.Layer.forward`."""
@@ -100,10 +104,14 @@ class Residual:
         # a new array: a branch may keep its output for the way back, or give a view of its input
         xp = array_module(main)
         y = xp.add(main, short, out=memory.empty(xp, main.shape, main.dtype))
+        if self.relu:
+            ops.relu(y, out=y)
         if main_back is None:
             return y, None
 
         def backward(grad: Array) -> Array | None:
+            if self.relu:
+                grad = masked_by(y, grad, out=grad)
             through = main_back(_copy(grad))
             beside = grad if short_back is None else short_back(grad)
             return _sum([through, beside])

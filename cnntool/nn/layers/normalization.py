@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from cnntool import ops
-from cnntool.backend import Array
+from cnntool.backend import Array, array_module
 from cnntool.nn.layer import Backward, FixedLayer, Layer, settings_of
 from cnntool.nn.layer_rows import LayerRow
 from cnntool.nn.run import Run
@@ -25,6 +25,14 @@ class BatchNorm(Layer):
         super().__init__(row, first=first)
         given = settings_of(row)
         self.eps, self.momentum = given.real("eps"), given.real("momentum")
+
+    def folded(self, run: Run) -> tuple[Array, Array]:
+        """Factor and summand of every map that it comes to in prediction."""
+        weight, bias, mean, variance = (
+            self.tensor(run, name) for name in ("weight", "bias", "running_mean", "running_var")
+        )
+        factor = weight / array_module(variance).sqrt(variance + variance.dtype.type(self.eps))
+        return factor, bias - mean * factor
 
     def forward(self, x: Array, run: Run) -> tuple[Array, Backward | None]:
         """See :meth:`Layer.forward`; training changes the running statistics in place."""
