@@ -14,16 +14,19 @@ import os
 import signal
 import struct
 import sys
+import traceback
 import warnings
+from collections.abc import Iterator
 from dataclasses import dataclass
 from math import prod
 from typing import Any, NoReturn
 
 import numpy as np
 
+from cnntool import errors
 from cnntool.backend import Array
-from cnntool.errors import SystemFailure
-from cnntool.nn.teams import Shard, Team, ThreadTeam, Work, ordered_sum
+from cnntool.errors import CnntoolError, SystemFailure
+from cnntool.nn.teams import UNEQUAL_SUMS, Shard, Team, ThreadTeam, Work, ordered_sum
 from cnntool.ops import memory
 from cnntool.ops.normalization import AllReduce
 
@@ -32,7 +35,11 @@ _TASK = struct.Struct("<qqq7q")  # first and last image, how many numbers, the n
 _RESULT = struct.Struct("<d")
 _LENGTH = struct.Struct("<I")
 _READY, _DONE, _FAILED, _GO = b"+", b"=", b"!", b">"
-_MESSAGE_BYTES = 2000
+_LONGEST = 4000  # characters of a message
+_SIGNALS = tuple(
+    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
+)
+"""What ends this process; its workers leave it to that, and end because it does."""
 
 
 def forks() -> bool:
@@ -61,13 +68,20 @@ def team(workers: int, work: Work, *, reduced: int = 0) -> Team:
 def shared(shape: tuple[int, ...], dtype: Any) -> Array:
     """Zeros that processes forked from now on share with this one.
 
+    Raises:
+        MemoryError: There is not so much memory.
+
     Example:
         >>> shared((2, 3), np.float32).sum()
         np.float32(0.0)
     """
     dtype = np.dtype(dtype)
     count = prod(shape)
-    room = mmap.mmap(-1, max(count * dtype.itemsize, 1))
+    size = max(count * dtype.itemsize, 1)
+    try:
+        room = mmap.mmap(-1, size)
+    except OSError as error:
+        raise MemoryError(f"no {size} bytes to share with processes: {error.strerror}") from error
     return np.frombuffer(room, dtype, count).reshape(shape)
 
 
@@ -104,9 +118,8 @@ class _Worker:
         """Raise what a message says that was not expected."""
         if kind == _FAILED:
             (length,) = _LENGTH.unpack(self.read(_LENGTH.size))
-            text = self.read(length).decode("utf-8", "replace")
-            raise SystemFailure(f"a worker process failed: {text}")
-        raise RuntimeError("the parts of a batch did not sum equally often")
+            raise _Failure.unpacked(self.read(length)).error()
+        raise RuntimeError(UNEQUAL_SUMS)
 
     def lost(self) -> NoReturn:
         """Raise that it has ended by itself."""
@@ -114,6 +127,53 @@ class _Worker:
             f"worker process {self.pid} ended unexpectedly, perhaps for want of memory; "
             "try --threads 1 or a smaller batch"
         )
+
+
+@dataclass(frozen=True)
+class _Failure:
+    """An exception, as a worker tells of it.
+
+    Attributes:
+        kind: Name of its class; that of a base class if it is more special than those of
+            :mod:`cnntool.errors` or Python's own.
+        message: Its text.
+        trace: Where it came from.
+    """
+
+    kind: str
+    message: str
+    trace: str
+
+    @classmethod
+    def of(cls, error: BaseException) -> _Failure:
+        """What is told of an exception."""
+        known = (errors.__name__, "builtins")
+        kind = next(base for base in type(error).__mro__ if base.__module__ in known)
+        trace = "".join(traceback.format_exception(error))
+        return cls(kind.__name__, str(error)[:_LONGEST], trace[-_LONGEST:])
+
+    def packed(self) -> bytes:
+        """As bytes."""
+        fields = (self.kind, self.message, self.trace)
+        return "\0".join(text.replace("\0", " ") for text in fields).encode("utf-8", "replace")
+
+    @classmethod
+    def unpacked(cls, data: bytes) -> _Failure:
+        """From :meth:`packed`."""
+        return cls(*data.decode("utf-8", "replace").split("\0"))
+
+    def error(self) -> Exception:
+        """The exception again if it is meant for users, else a RuntimeError: a bug."""
+        kind = getattr(errors, self.kind, None)
+        found: Exception
+        if isinstance(kind, type) and issubclass(kind, CnntoolError):
+            found = kind(self.message)
+        elif self.kind == "MemoryError":
+            found = MemoryError(self.message)
+        else:
+            found = RuntimeError(f"a worker process failed: {self.kind}: {self.message}")
+        found.add_note(f"in a worker process:\n{self.trace}")
+        return found
 
 
 class ProcessTeam(Team):
@@ -128,6 +188,7 @@ class ProcessTeam(Team):
     def __init__(self, workers: int, work: Work, *, reduced: int = 0) -> None:
         super().__init__(workers, work)
         self._crew: list[_Worker] = []
+        self._owner = os.getpid()
         self._slots = shared((self.workers, max(reduced, 1) * 8), np.uint8)
 
     def empty(self, shape: tuple[int, ...], dtype: Any) -> Array:
@@ -136,18 +197,22 @@ class ProcessTeam(Team):
 
     def close(self) -> None:
         """See :meth:`Team.close`; what they are doing is broken off."""
-        crew, self._crew = self._crew, []
-        for worker in crew:
-            os.close(worker.tasks)
-            os.close(worker.answers)
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(worker.pid, signal.SIGKILL)
-        for worker in crew:
-            with contextlib.suppress(ChildProcessError):
-                os.waitpid(worker.pid, 0)
+        if os.getpid() != self._owner:
+            return  # a copy in a worker of another team: these are not its children
+        with _signals_held():
+            crew, self._crew = self._crew, []
+            for worker in crew:
+                os.close(worker.tasks)
+                os.close(worker.answers)
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(worker.pid, signal.SIGKILL)
+            for worker in crew:
+                with contextlib.suppress(ChildProcessError):
+                    os.waitpid(worker.pid, 0)
 
     def __del__(self) -> None:
-        if getattr(self, "_crew", None):
+        # at the very end of this process they end by themselves
+        if getattr(self, "_crew", None) and not sys.is_finalizing():
             self.close()
 
     def _together(self, shards: list[slice], numbers: tuple[int, ...]) -> list[float]:
@@ -184,38 +249,46 @@ class ProcessTeam(Team):
         return self._slots[number, : like.nbytes].view(like.dtype).reshape(like.shape)
 
     def _fork(self, number: int) -> None:
-        """Make one more worker."""
-        task_out, task_in = os.pipe()
-        answer_out, answer_in = os.pipe()
-        try:
-            with warnings.catch_warnings():
-                # threads of this process do not live on in the copy, and hold nothing it needs
-                warnings.simplefilter("ignore", DeprecationWarning)
-                pid = os.fork()
-        except OSError as error:
-            for descriptor in (task_out, task_in, answer_out, answer_in):
-                os.close(descriptor)
-            raise SystemFailure(
-                f"no worker process can be made ({error.strerror}); try --threads 1"
-            ) from error
-        if pid == 0:
+        """Make one more worker.
+
+        Raises:
+            SystemFailure: The system has no more processes or pipes.
+        """
+        pipes: list[int] = []
+        with _signals_held() as usual:
             try:
-                os.close(task_in)
-                os.close(answer_out)
-                for sibling in self._crew:
-                    os.close(sibling.tasks)
-                    os.close(sibling.answers)
-                self._serve(number, task_out, answer_in)
-            finally:
-                os._exit(1)  # never back into the parent's code
-        os.close(task_out)
-        os.close(answer_in)
-        self._crew.append(_Worker(pid, task_in, answer_out))
+                pipes += os.pipe()
+                pipes += os.pipe()
+                with warnings.catch_warnings():
+                    # threads of this process do not live on in the copy, and hold nothing it needs
+                    warnings.simplefilter("ignore", DeprecationWarning)
+                    pid = os.fork()
+            except OSError as error:
+                for descriptor in pipes:
+                    os.close(descriptor)
+                raise SystemFailure(
+                    f"no worker process can be made ({error.strerror}); try --threads 1"
+                ) from error
+            task_out, task_in, answer_out, answer_in = pipes
+            if pid == 0:
+                try:
+                    for signum in _SIGNALS:
+                        signal.signal(signum, signal.SIG_IGN)
+                    signal.pthread_sigmask(signal.SIG_SETMASK, usual)
+                    os.close(task_in)
+                    os.close(answer_out)
+                    for sibling in self._crew:
+                        os.close(sibling.tasks)
+                        os.close(sibling.answers)
+                    self._serve(number, task_out, answer_in)
+                finally:
+                    os._exit(1)  # never back into the parent's code
+            self._crew.append(_Worker(pid, task_in, answer_out))
+            os.close(task_out)
+            os.close(answer_in)
 
     def _serve(self, number: int, tasks: int, answers: int) -> NoReturn:
         """What a worker does all its life."""
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
         def all_reduce(array: Array) -> Array:
             self._slot(number, array)[...] = array
@@ -238,8 +311,22 @@ class ProcessTeam(Team):
                 except BrokenPipeError:
                     os._exit(0)
                 except BaseException as error:  # noqa: BLE001 - told to the parent, which raises
-                    text = f"{type(error).__name__}: {error}"[:_MESSAGE_BYTES].encode()
-                    os.write(answers, _FAILED + _LENGTH.pack(len(text)) + text)
+                    told = _Failure.of(error).packed()
+                    os.write(answers, _FAILED + _LENGTH.pack(len(told)) + told)
+
+
+@contextlib.contextmanager
+def _signals_held() -> Iterator[set[signal.Signals]]:
+    """Keep signals waiting meanwhile, so that Ctrl-C leaves no worker without a record.
+
+    Gives what was held before.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, ())
+    try:
+        signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+        yield before  # type: ignore[misc]
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _read(descriptor: int, count: int) -> bytes:

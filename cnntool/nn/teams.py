@@ -14,10 +14,10 @@ from __future__ import annotations
 import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor, wait
-from contextlib import AbstractContextManager, contextmanager
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, field
-from threading import Barrier, BrokenBarrierError
+from threading import Condition
 from types import TracebackType
 from typing import Any
 
@@ -29,6 +29,9 @@ from cnntool.ops.normalization import AllReduce
 
 SWITCH_SECONDS = 1e-3
 """After this time a thread that waits for the interpreter asks for its turn; 5 ms by default."""
+
+UNEQUAL_SUMS = "the parts of a batch did not sum equally often"
+"""What went wrong where one part waits for a sum that another does not take part in."""
 
 
 @dataclass(frozen=True)
@@ -139,53 +142,84 @@ class ThreadTeam(Team):
             self._threads = None
 
     def _together(self, shards: list[slice], numbers: tuple[int, ...]) -> list[float]:
-        sums = _Meeting(len(shards))
+        meeting = _Meeting(len(shards))
 
         def part(number: int) -> float:
             try:
                 with self._pools[number].used():
-                    return self.work(Shard(number, shards[number], sums.reducer(number)), numbers)
-            except BaseException:
-                sums.barrier.abort()  # nobody waits for this part any more
-                raise
+                    shard = Shard(number, shards[number], meeting.reducer(number))
+                    return self.work(shard, numbers)
+            finally:
+                meeting.leave()
 
         if self._threads is None:
             self._threads = ThreadPoolExecutor(self.workers - 1, "cnntool-worker")
+        futures: list[Future[float]] = []
+        first: float | None = None
         with _quick_turns():
-            futures = [self._threads.submit(part, number) for number in range(1, len(shards))]
             try:
-                first = part(0)
-            except BrokenBarrierError:
-                first = None  # another part failed, and says why
+                for number in range(1, len(shards)):
+                    futures.append(self._threads.submit(part, number))
+                with suppress(_Unmet):  # another part failed, and says why
+                    first = part(0)
             finally:
+                meeting.leave()  # after Ctrl-C before the first part too: nobody waits for it
                 wait(futures)
         failures = [error for future in futures if (error := future.exception()) is not None]
         for failure in failures:
-            if not isinstance(failure, BrokenBarrierError):
+            if not isinstance(failure, _Unmet):
                 raise failure
         if first is None or failures:
-            raise RuntimeError("the parts of a batch did not sum equally often")
+            raise RuntimeError(UNEQUAL_SUMS)
         return [first, *(future.result() for future in futures)]
+
+
+class _Unmet(RuntimeError):
+    """A part waits for another that has ended."""
 
 
 class _Meeting:
     """Sums over threads that meet: each adds up all arrays in the same order."""
 
     def __init__(self, count: int) -> None:
-        self.barrier = Barrier(count)
         self.arrays: list[Array] = [np.empty(0)] * count
+        self._changed = Condition()
+        self._round = self._present = 0
+        self._complete = True  # nobody has left
 
     def reducer(self, number: int) -> AllReduce:
         """The sum as one part calls it."""
 
         def all_reduce(array: Array) -> Array:
             self.arrays[number] = array
-            self.barrier.wait()
+            self._meet()
             total = ordered_sum(self.arrays)
-            self.barrier.wait()  # nobody goes on, and changes its array, before all have read
+            self._meet()  # nobody goes on, and changes its array, before all have read
             return total
 
         return all_reduce
+
+    def leave(self) -> None:
+        """A part has ended, well or not: nobody waits for it any more."""
+        with self._changed:
+            self._complete = False
+            self._changed.notify_all()
+
+    def _meet(self) -> None:
+        """Wait until all parts are here.
+
+        Raises:
+            _Unmet: One has left.
+        """
+        with self._changed:
+            now = self._round
+            self._present += 1
+            if self._present == len(self.arrays):
+                self._round, self._present = now + 1, 0
+                self._changed.notify_all()
+            self._changed.wait_for(lambda: self._round > now or not self._complete)
+            if self._round == now:
+                raise _Unmet
 
 
 def ordered_sum(arrays: list[Array]) -> Array:

@@ -158,20 +158,10 @@ def convolve(
         padded = padded_input(x, task.sides, task, kind)
         for number in range(task.groups):
             maps, kernels = task.group(number)
-            target, ending = y[kernels], finish.part(kernels)
-
-            def store(
-                product: Array,
-                filters: slice,
-                rows: slice,
-                columns: slice,
-                target: Array = target,
-                ending: Epilogue = ending,
-            ) -> None:
-                ending(product, filters)
-                target[filters, rows, columns] = product
-
-            im2col.forward(padded[maps], weight[kernels], task.patches, store, threads=threads)
+            im2col.forward(
+                padded[maps], weight[kernels], task.patches, finish.part(kernels).sink,
+                target=y[kernels], threads=threads,
+            )  # fmt: skip
     return y
 
 

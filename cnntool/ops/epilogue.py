@@ -48,6 +48,10 @@ class Epilogue:
         )
         return Epilogue(scale, shift, self.relu)
 
+    def sink(self, part: Array, filters: slice, rows: slice, columns: slice) -> None:
+        """The same for what :func:`cnntool.ops.im2col.forward` calls."""
+        self(part, filters)
+
     def __call__(self, part: Array, filters: slice = EVERY) -> None:
         """Change (o, rows, columns, N), the result of some filters."""
         xp = array_module(part)

@@ -99,9 +99,15 @@ class Patches:
 
 
 def forward(
-    padded: Array, weight: Array, patches: Patches, sink: Sink, *, threads: int = 1
+    padded: Array,
+    weight: Array,
+    patches: Patches,
+    sink: Sink | None = None,
+    *,
+    target: Array | None = None,
+    threads: int = 1,
 ) -> None:
-    """Multiply weight (O, C, kh, kw) with every window, and give the products to ``sink``.
+    """Multiply weight (O, C, kh, kw) with every window.
 
     Args:
         padded: The input, (C, Hp, Wp, N).
@@ -109,6 +115,7 @@ def forward(
         patches: Where the windows are.
         sink: Called as ``sink(product, filters, rows, columns)`` with a part of the output, (o,
             rows, columns, N), that it may change, and its place.
+        target: Where the output goes, (O, oh, ow, N); None leaves it to the sink.
         threads: Threads that share strips; filters, where they are larger than all windows.
     """
     xp = array_module(padded)
@@ -120,10 +127,18 @@ def forward(
         part = matrix[filters]
         for rows, columns in strips:
             windows = patches.copied(padded, rows, columns, scratch)
-            product = scratch("product", (part.shape[0], windows.shape[1]))
-            products.multiply(part, windows, product, xp)
+            place = None if target is None else target[filters, rows, columns]
             shape = part.shape[0], rows.stop - rows.start, columns.stop - columns.start, patches.n
-            sink(product.reshape(shape), filters, rows, columns)
+            if place is not None and columns == slice(0, patches.out[1]):
+                product = place
+            else:
+                product = scratch("product", shape)
+            # whole rows are one run for every filter, so this is a view
+            products.multiply(part, windows, product.reshape(shape[0], -1), xp)
+            if sink is not None:
+                sink(product, filters, rows, columns)
+            if place is not None and product is not place:
+                place[...] = product
 
     def each(shares: Sequence[slice]) -> None:
         for filters in shares:
@@ -132,22 +147,9 @@ def forward(
     o = weight.shape[0]
     if threads > len(strips) or (threads > 1 and o > patches.out[0] * patches.out[1] * patches.n):
         cuts = [slice(o * t // threads, o * (t + 1) // threads) for t in range(threads)]
-        share(
-            [cut for cut in cuts if cut.start < cut.stop],
-            each,
-            threads=threads,
-        )
+        share([cut for cut in cuts if cut.start < cut.stop], each, threads=threads)
     else:
         share(strips, lambda strips: work(strips, slice(0, o)), threads=threads)
-
-
-def into(target: Array) -> Sink:
-    """A sink that stores products in (O, oh, ow, N)."""
-
-    def store(product: Array, filters: slice, rows: slice, columns: slice) -> None:
-        target[filters, rows, columns] = product
-
-    return store
 
 
 def grad_weight(padded: Array, grad_y: Array, patches: Patches, scratch: Scratch) -> Array:

@@ -205,8 +205,9 @@ class _Task:
         for number in range(self.groups):
             maps, filters = self.group(number)
             if grad_x is not None:
-                sink = im2col.into(grad_x[maps])
-                im2col.forward(around[filters], self.weight[maps], self.patches, sink)
+                im2col.forward(
+                    around[filters], self.weight[maps], self.patches, target=grad_x[maps]
+                )
             part = im2col.grad_weight(around[filters], self.x[maps], self.patches, scratch)
             grad_weight[maps] = part.reshape(grad_weight[maps].shape)
         return grad_x, grad_weight
