@@ -102,6 +102,12 @@ class MissingPackage(CnntoolError, ImportError):
     exit_code = 3
 
 
+class Diverged(CnntoolError, ArithmeticError):
+    """A training came to numbers that are not finite (exit 5)."""
+
+    exit_code = 5
+
+
 class ModelFileError(CnntoolError, ValueError):
     """A model, data set or checkpoint file is invalid or unsafe (exit 4)."""
 

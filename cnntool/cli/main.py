@@ -32,6 +32,8 @@ COMMANDS = {
     "flatten": "Write pixels as rows, in the order of a network's flatten.",
     "shape": "Show every layer of a network: shapes, parameters, receptive field.",
     "models": "List the built-in networks, or print one's specification.",
+    "predict": "Tell what pictures show: a label and a score for each.",
+    "evaluate": "Measure how well a model tells the classes of a data set.",
     "bench": "Measure images per second of training, prediction and filters here.",
     "check": "Check that every picture of a folder is readable.",
     "info": "Show versions, cores and devices of this machine.",

@@ -6,9 +6,8 @@
    does not fill a cell at the bottom and right gives gradients to its neighbours, nothing more.
 3. Overlapping blocks of cells, each normalised, one after the other.
 
-The bin of an angle is the number of bin edges that it has reached. For 8- and 16-bit pictures no
-angle is computed: the slope of the gradient has reached the slopes of the same edges. Strips of
-cells keep all of it in the cache.
+The bin of an angle is the number of bin edges that it has reached. Strips of cells keep all of it
+in the cache. :mod:`cnntool.filters.hog_batch` has the same for many pictures at once.
 """
 
 from __future__ import annotations
@@ -22,6 +21,7 @@ import numpy as np
 
 from cnntool.backend import Array, array_module
 from cnntool.errors import InputError, NameNotFound, OptionError, ShapeError
+from cnntool.filters.hog_gradients import bin_numbers, differences, root, strongest, ways
 from cnntool.filters.words import HOG_NORMS
 from cnntool.geometry import pair
 
@@ -77,7 +77,7 @@ def hog(
         >>> hog(ramp, orientations=2, cell=8, block=(2, 2), norm="l1").round(3).tolist()
         [0.25, 0.0, 0.25, 0.0, 0.25, 0.0, 0.25, 0.0]
     """
-    plan = _plan(image.shape, orientations, cell, block, signed)
+    plan = make_plan(image.shape, orientations, cell, block, signed)
     if norm not in HOG_NORMS:
         raise NameNotFound.among("norm", norm, HOG_NORMS)
     cells = _histograms(image, plan, sqrt)
@@ -101,8 +101,7 @@ def hog_length(
         >>> hog_length(128, 64, block=2)
         3780
     """
-    plan = _plan((height, width), orientations, cell, block, signed=False)
-    return math.prod((*plan.blocks, *plan.block, plan.orientations))
+    return make_plan((height, width), orientations, cell, block, signed=False).length
 
 
 def hog_cells(
@@ -123,7 +122,7 @@ def hog_cells(
         >>> hog_cells(ramp, orientations=2, cell=8)[0, 0].tolist()  # 2 but in the first column
         [1.75, 0.0]
     """
-    return _histograms(image, _plan(image.shape, orientations, cell, (1, 1), signed), sqrt)
+    return _histograms(image, make_plan(image.shape, orientations, cell, (1, 1), signed), sqrt)
 
 
 def hog_image(
@@ -163,7 +162,7 @@ def hog_image(
         -#----
         ------
     """
-    plan = _plan(image.shape, orientations, cell, (1, 1), signed)
+    plan = make_plan(image.shape, orientations, cell, (1, 1), signed)
     cells = _histograms(image, plan, sqrt)
     xp = array_module(image)
     h, w = image.shape[:2]
@@ -180,8 +179,17 @@ def hog_image(
 
 
 @dataclass(frozen=True, slots=True)
-class _Plan:
-    """Checked sizes; pairs are (rows, columns)."""
+class Plan:
+    """Checked sizes; pairs are (rows, columns).
+
+    Attributes:
+        orientations: Bins of a histogram.
+        signed: Whether they span 360°.
+        cell: Pixels of a cell.
+        block: Cells of a block.
+        cells: Whole cells of a picture.
+        blocks: Blocks of a picture.
+    """
 
     orientations: int
     signed: bool
@@ -190,14 +198,20 @@ class _Plan:
     cells: tuple[int, int]
     blocks: tuple[int, int]
 
+    @property
+    def length(self) -> int:
+        """Numbers of a descriptor."""
+        return math.prod((*self.blocks, *self.block, self.orientations))
 
-def _plan(
+
+def make_plan(
     shape: Sequence[int],
     orientations: int,
     cell: int | Sequence[int],
     block: int | Sequence[int],
     signed: bool,
-) -> _Plan:
+) -> Plan:
+    """The sizes for pictures of ``shape``; arguments and errors as :func:`hog`."""
     cells, blocks = pair(cell, "cell"), pair(block, "block")
     for name, values in (("cell", cells), ("block", blocks)):
         if min(values) < 1:
@@ -216,7 +230,7 @@ def _plan(
             found=(h, w),
         )
     rows, columns = h // ch, w // cw
-    return _Plan(
+    return Plan(
         orientations, signed, cells, blocks, (rows, columns), (rows - bh + 1, columns - bw + 1)
     )
 
@@ -225,16 +239,14 @@ def _result_type(image: Array) -> Any:
     return np.dtype(np.float64 if image.dtype == np.float64 else np.float32)
 
 
-def _histograms(image: Array, plan: _Plan, sqrt: bool) -> Array:
+def _histograms(image: Array, plan: Plan, sqrt: bool) -> Array:
     """Mean magnitude of each cell and bin: (cells down, cells across, orientations), float64."""
     xp = array_module(image)
     if sqrt:
-        image = _root(image)
+        image = root(image)
     (rows, columns), (ch, cw), bins = plan.cells, plan.cell, plan.orientations
     width = columns * cw
-    by_slope = image.dtype in (np.uint8, np.uint16) and not plan.signed
-    # differences of 8-bit samples are so few that float32 finds the bins of all of them
-    dtype = np.dtype(np.float32 if by_slope and image.dtype == np.uint8 else np.float64)
+    by_slope, dtype = ways(image.dtype, plan.signed)
     # where the histogram of each column's cell begins among the histograms of one row of cells
     start = xp.repeat(xp.arange(columns) * bins, cw)
     cells = xp.empty((rows, columns, bins), dtype=np.float64)
@@ -244,7 +256,7 @@ def _histograms(image: Array, plan: _Plan, sqrt: bool) -> Array:
         for first in range(0, rows, step):
             count = min(step, rows - first)
             g_row, g_col = _gradients(image, first * ch, (first + count) * ch, width, dtype)
-            bin_ = _bins(g_row, g_col, bins, plan.signed, by_slope)
+            bin_ = bin_numbers(g_row, g_col, bins, signed=plan.signed, by_slope=by_slope)
             place = bin_.reshape(count, ch, width) + start
             place += (xp.arange(count) * (columns * bins))[:, None, None]
             g_row *= g_row
@@ -260,16 +272,6 @@ def _histograms(image: Array, plan: _Plan, sqrt: bool) -> Array:
     return cells
 
 
-def _root(image: Array) -> Array:
-    """The square root of all samples, in floating point."""
-    xp = array_module(image)
-    if image.dtype.kind != "u" and image.size and float(image.min()) < 0:
-        raise InputError(
-            f"sqrt needs samples of at least 0; the smallest is {float(image.min()):g}"
-        )
-    return xp.sqrt(image if image.dtype.kind == "f" else image.astype(np.float64))
-
-
 def _gradients(image: Array, top: int, bottom: int, width: int, dtype: Any) -> tuple[Array, Array]:
     """Differences of neighbours, downwards and to the right, of some rows: (rows, width) each.
 
@@ -282,97 +284,13 @@ def _gradients(image: Array, top: int, bottom: int, width: int, dtype: Any) -> t
     if strip.dtype.kind != "f":
         strip = strip.astype(dtype)
     if strip.ndim == 2 or strip.shape[2] == 1:
-        return _differences(strip.reshape(strip.shape[:2]), top, bottom, h, width, dtype)
-    best: Array = None
-    for channel in range(strip.shape[2]):
-        plane = xp.ascontiguousarray(strip[:, :, channel])
-        g_row, g_col = _differences(plane, top, bottom, h, width, dtype)
-        if image.dtype.kind == "f":
-            # rounds like scikit-image's, so that near ties fall the same way
-            magnitude = xp.hypot(
-                g_row.astype(image.dtype, copy=False), g_col.astype(image.dtype, copy=False)
-            )
-        else:
-            magnitude = g_row * g_row + g_col * g_col  # exact
-        if best is None:
-            best, best_row, best_col = magnitude, g_row, g_col
-            continue
-        larger = magnitude > best
-        best = xp.maximum(best, magnitude)
-        best_row = xp.where(larger, g_row, best_row)
-        best_col = xp.where(larger, g_col, best_col)
-    return best_row, best_col
+        return differences(strip.reshape(strip.shape[:2]), top, bottom, h, width, dtype)
+    planes = (xp.ascontiguousarray(strip[:, :, channel]) for channel in range(strip.shape[2]))
+    gradients = (differences(plane, top, bottom, h, width, dtype) for plane in planes)
+    return strongest(gradients, image.dtype)
 
 
-def _differences(
-    strip: Array, top: int, bottom: int, h: int, width: int, dtype: Any
-) -> tuple[Array, Array]:
-    """Gradients of rows ``top`` to ``bottom`` from a strip that has a row more on each side.
-
-    The strip ends at the picture's border, where gradients across it are 0.
-    """
-    xp = array_module(strip)
-    rows = bottom - top
-    g_row = xp.empty((rows, width), dtype=dtype)
-    g_col = xp.empty((rows, width), dtype=dtype)
-    low, high = int(top == 0), rows - int(bottom == h)
-    g_row[:low] = 0
-    g_row[high:] = 0
-    xp.subtract(strip[2:, :width], strip[:-2, :width], out=g_row[low:high])
-    inside = strip[1 - low : 1 - low + rows]
-    right = min(width, strip.shape[1] - 1)
-    g_col[:, 0] = 0
-    g_col[:, right:] = 0
-    xp.subtract(inside[:, 2 : right + 1], inside[:, : right - 1], out=g_col[:, 1:right])
-    return g_row, g_col
-
-
-def _slopes(g_row: Array, g_col: Array) -> Array:
-    """Minus the cotangent of each angle modulo 180°: rises with the angle, costs one division.
-
-    It finds the bin of every difference of 8- or 16-bit samples.
-    """
-    xp = array_module(g_row)
-    slope = g_col / g_row
-    xp.negative(slope, out=slope)
-    return xp.where(g_row == 0, g_row.dtype.type(-np.inf), slope)  # angle 0, which includes 180°
-
-
-def _slope(degrees: float) -> float:
-    """Minus the cotangent, exact where it is a whole number."""
-    exact = {45.0: -1.0, 90.0: 0.0, 135.0: 1.0}
-    return exact[degrees] if degrees in exact else -1 / math.tan(math.radians(degrees))
-
-
-def _angles(g_row: Array, g_col: Array, turn: int) -> Array:
-    """Angles in degrees modulo ``turn``; differences of floats may lie a rounding from an edge."""
-    xp = array_module(g_row)
-    angle = xp.arctan2(g_row, g_col)
-    xp.rad2deg(angle, out=angle)  # -180..180
-    angle = xp.where(angle < 0, angle + turn, angle)
-    return xp.where(angle == 180, 0.0, angle) if turn == 180 else angle
-
-
-def _bins(g_row: Array, g_col: Array, bins: int, signed: bool, by_slope: bool) -> Array:
-    """The bin of each gradient's angle; an angle on an edge belongs to the bin above it."""
-    xp = array_module(g_row)
-    turn = 360 if signed else 180
-    # edges are rounded to float32 as scikit-image's are
-    width = np.float32(turn / bins)
-    edges = [float(width * np.float32(i)) for i in range(1, bins)]
-    if by_slope:
-        place, edges = _slopes(g_row, g_col), [_slope(edge) for edge in edges]
-    else:
-        place = _angles(g_row, g_col, turn)
-    count = xp.zeros(place.shape, dtype=np.uint8 if bins <= 256 else np.uint16)
-    reached = xp.empty(place.shape, dtype=np.bool_)
-    for edge in edges:
-        xp.greater_equal(place, edge, out=reached)
-        count += reached.view(np.uint8)
-    return count
-
-
-def _blocks(cells: Array, plan: _Plan, norm: str, dtype: Any) -> Array:
+def _blocks(cells: Array, plan: Plan, norm: str, dtype: Any) -> Array:
     """Normalised blocks: (blocks down, blocks across, numbers of a block)."""
     xp = array_module(cells)
     (down, across), (bh, bw), bins = plan.blocks, plan.block, plan.orientations

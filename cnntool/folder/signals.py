@@ -76,3 +76,32 @@ def die_by(signum: int) -> NoReturn:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signum})
         os.kill(os.getpid(), signum)
     os._exit(128 + signum)
+
+
+@contextmanager
+def noted_signals() -> Iterator[list[int]]:
+    """Let the first SIGINT, SIGTERM or SIGHUP only be noted in the list; a second kills.
+
+    For work that ends at a moment of its own choice, soon: a training saves its state first. The
+    caller then raises :class:`Stopped`.
+    """
+    received: list[int] = []
+    if threading.current_thread() is not threading.main_thread():
+        yield received
+        return
+
+    def note(signum: int, frame: FrameType | None) -> None:
+        received.append(signum)
+        if len(received) > 1:
+            die_by(signum)
+
+    previous = {}
+    for name in _HANDLED:
+        number = getattr(signal, name, None)
+        if number is not None and signal.getsignal(number) not in (signal.SIG_IGN, None):
+            previous[number] = signal.signal(number, note)
+    try:
+        yield received
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)

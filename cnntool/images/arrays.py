@@ -62,6 +62,23 @@ def inspect(data: bytes) -> NpyHeader:
     Raises:
         InputError: It is damaged, or the array is no picture.
     """
+    descr, fortran, shape, start = layout(data)
+    _check_dtype(descr)
+    _check_shape(shape)
+    return NpyHeader(
+        "npy", shape[1], shape[0], dtype=descr, shape=shape, fortran=fortran, start=start
+    )
+
+
+def layout(data: bytes) -> tuple[str, bool, tuple[int, ...], int]:
+    """Dtype, whether the first index runs fastest, shape, and where the samples begin.
+
+    Args:
+        data: A .npy file with an array of any kind, or as much of it as holds the header.
+
+    Raises:
+        InputError: The header is damaged, or an array of several fields.
+    """
     at = Cursor(data, "npy", len(MAGIC))
     major, minor = at.number(1), at.number(1)
     if (major, minor) not in ((1, 0), (2, 0), (3, 0)):
@@ -70,12 +87,7 @@ def inspect(data: bytes) -> NpyHeader:
     if length > _LONGEST_HEADER:
         raise damaged("npy", f"a header of {length} bytes, more than {_LONGEST_HEADER}")
     text = at.take(length).decode("latin-1" if major < 3 else "utf-8", "replace")
-    descr, fortran, shape = _fields(text)
-    _check_dtype(descr)
-    _check_shape(shape)
-    return NpyHeader(
-        "npy", shape[1], shape[0], dtype=descr, shape=shape, fortran=fortran, start=at.position
-    )
+    return (*_fields(text), at.position)
 
 
 def _fields(text: str) -> tuple[str, bool, tuple[int, ...]]:

@@ -12,6 +12,7 @@ import statistics
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from itertools import pairwise
+from pathlib import Path
 from time import perf_counter
 from typing import Any
 
@@ -63,6 +64,8 @@ class Timing:
         seconds: Of each call, or the mean of each burst of calls.
         amount: Images or pixels of one call.
         flops: Arithmetic of one call; 0 if it is not counted.
+        waiting: Share of the time in which this thread could have run, but had no core; 0 where the
+            system does not tell.
 
     Example:
         >>> part = Timing("predict", (0.25, 0.5, 1.0), amount=8)
@@ -74,6 +77,7 @@ class Timing:
     seconds: tuple[float, ...]
     amount: int
     flops: int = 0
+    waiting: float = 0.0
 
     @property
     def best(self) -> float:
@@ -302,13 +306,13 @@ class Bench:
                 "sgd", network.parameters.size, self.device.xp, network.dtype, momentum=0.9
             )
             with TrainingStep(network, optimiser, threads=self.threads, seed=self.seed) as step:
-                seconds = self._timed("train", lambda: step(images, labels, lr=_LEARNING_RATE))
+                train = self._timed(
+                    "train", lambda: step(images, labels, lr=_LEARNING_RATE), what.batch, 6 * macs
+                )
                 peaks.append(peak_memory(self.device))
-            train = Timing("train", seconds, what.batch, 6 * macs)
         with Predictor(network, threads=self.threads) as predict:
-            seconds = self._timed("predict", lambda: predict(images))
+            predicted = self._timed("predict", lambda: predict(images), what.batch, 2 * macs)
             peaks.append(peak_memory(self.device))
-        predicted = Timing("predict", seconds, what.batch, 2 * macs)
         peak = max((peak for peak in peaks if peak is not None), default=None)
         return NetworkSpeed(what, train, predicted, peak)
 
@@ -326,13 +330,29 @@ class Bench:
             def work(kernel: Any = kernel, rule: str = rule) -> Array:
                 return convolve(image, kernel, levels=Levels(np.uint8, rule), threads=self.threads)
 
-            found.append(Timing(name, self._timed(name, work), pixels))
+            found.append(self._timed(name, work, pixels))
         return tuple(found)
 
-    def _timed(self, name: str, work: Callable[[], object]) -> tuple[float, ...]:
+    def _timed(self, name: str, work: Callable[[], object], amount: int, flops: int = 0) -> Timing:
         self.say(name)
         wait = self.device.synchronize if self.device.is_gpu else None
-        return measure(work, self.seconds, wait)
+        begin, queued = perf_counter(), seconds_in_queue()
+        seconds = measure(work, self.seconds, wait)
+        waiting = (seconds_in_queue() - queued) / max(perf_counter() - begin, 1e-9)
+        return Timing(name, seconds, amount, flops, waiting)
+
+
+def seconds_in_queue() -> float:
+    """How long the calling thread has waited for a core so far; 0 where Linux does not tell.
+
+    Example:
+        >>> seconds_in_queue() >= 0
+        True
+    """
+    try:
+        return int(Path("/proc/thread-self/schedstat").read_text("ascii").split()[1]) / 1e9
+    except (OSError, ValueError, IndexError):
+        return 0.0
 
 
 def picture(shape: tuple[int, int, int]) -> Array:

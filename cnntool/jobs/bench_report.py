@@ -17,6 +17,9 @@ from cnntool.report.tables import Row
 NOISE = 1.3
 """From this ratio of median and best time on, other programs have disturbed a measurement."""
 
+WAITING = 0.1
+"""From this share of the time spent waiting for a core on, figures are too low."""
+
 COLUMNS = (
     "task", "best_milliseconds", "median_milliseconds", "images_per_second", "gflops",
     "megapixels_per_second",
@@ -127,10 +130,17 @@ class Report:
         """What to know about the figures."""
         if not self.device.is_gpu and (note := oversubscribed(self.threads)):
             yield note
-        worst = max((*self.network_parts, *self.filters), key=lambda part: part.noise)
-        if worst.noise > NOISE:
+        parts = (*self.network_parts, *self.filters)
+        waited = max(parts, key=lambda part: part.waiting)
+        noisy = max(parts, key=lambda part: part.noise)
+        if waited.waiting > WAITING:
             yield (
-                f"the machine is busy: the median time of {worst.name} is {worst.noise:.1f} times "
+                f"the machine is busy: {waited.name} waited {waited.waiting:.0%} of the time for a "
+                "core; end other programs, or take fewer --threads"
+            )
+        elif noisy.noise > NOISE:
+            yield (
+                f"the machine is busy: the median time of {noisy.name} is {noisy.noise:.1f} times "
                 "the best; end other programs, or take more --seconds"
             )
 

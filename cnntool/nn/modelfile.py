@@ -11,6 +11,8 @@ The layout is that of :mod:`cnntool.nn.tensor_file`. Its metadata are texts::
     classes          ["cat", "dog"]
     preprocessing    {"color": "gray", "fit": "stretch", "scale": 0.00392156862745098, …}
     history          {"accuracy": "0.991", …}
+    features         {"kind": "hog", "size": [28, 28], "orientations": 9, …}; only where the
+                     network gets features instead of pictures
 
 and its arrays are the parameters and buffers of the specification, no more and no fewer, as
 float32. Numbers come back exactly as they were.
@@ -34,11 +36,12 @@ from numpy.typing import NDArray
 from cnntool.errors import ModelFileError
 from cnntool.files import quote, write_whole
 from cnntool.nn import strict_json
-from cnntool.nn.saved_model import Contradiction, Preprocessing, SavedModel, check
+from cnntool.nn.saved_model import Contradiction, HogFeatures, Preprocessing, SavedModel, check
 from cnntool.nn.tensor_file import decode, encode, read_bytes
 from cnntool.nn.tokens import shown
 
 __all__ = [
+    "HogFeatures",
     "Preprocessing",
     "SavedModel",
     "decode_model",
@@ -60,6 +63,7 @@ _ENTRIES = (
     "format", "version", "specification", "name", "input", "task", "classes", "preprocessing",
     "history",
 )  # fmt: skip
+_FEATURES = "features"  # an entry of models that have some
 _VERSION = re.compile(r"[1-9][0-9]{0,5}")
 
 
@@ -153,7 +157,7 @@ def load_model(path: str | os.PathLike[str]) -> SavedModel:
 def _metadata(model: SavedModel) -> dict[str, str]:
     """The texts of a model that was checked."""
     how = dataclasses.asdict(model.preprocessing)
-    return {
+    texts = {
         "format": FORMAT,
         "version": str(VERSION),
         "specification": model.spec,
@@ -165,6 +169,9 @@ def _metadata(model: SavedModel) -> dict[str, str]:
         "preprocessing": json.dumps({name: _real(value) for name, value in how.items()}),
         "history": json.dumps(dict(model.history), sort_keys=True),
     }
+    if model.features is not None:
+        texts[_FEATURES] = json.dumps({"kind": "hog", **dataclasses.asdict(model.features)})
+    return texts
 
 
 def _model(texts: Mapping[str, str], tensors: dict[str, NDArray[Any]]) -> SavedModel:
@@ -174,7 +181,7 @@ def _model(texts: Mapping[str, str], tensors: dict[str, NDArray[Any]]) -> SavedM
         if name not in texts:
             raise Contradiction(f"its metadata have no entry '{name}'")
     for name in texts:
-        if name not in _ENTRIES:
+        if name not in (*_ENTRIES, _FEATURES):
             raise Contradiction(
                 f"its metadata have an entry '{shown(name)}', which version {VERSION} has not"
             )
@@ -189,9 +196,23 @@ def _model(texts: Mapping[str, str], tensors: dict[str, NDArray[Any]]) -> SavedM
         task=texts["task"],
         classes=tuple(_parsed(texts, "classes", list)),
         preprocessing=Preprocessing(**{name: _real(value) for name, value in how.items()}),
+        features=_features(texts),
         name=texts["name"],
         history=_parsed(texts, "history", dict),
     )
+
+
+def _features(texts: Mapping[str, str]) -> HogFeatures | None:
+    if _FEATURES not in texts:
+        return None
+    found = _parsed(texts, _FEATURES, dict)
+    fields = ["kind", *(field.name for field in dataclasses.fields(HogFeatures))]
+    if sorted(found) != sorted(fields):
+        raise Contradiction(f"its entry 'features' must say {', '.join(fields)}, and no more")
+    if found.pop("kind") != "hog":
+        raise Contradiction("the kind of its features is unknown; possible is hog")
+    sizes = {name: tuple(value) for name, value in found.items() if isinstance(value, list)}
+    return HogFeatures(**{**found, **sizes})
 
 
 def _check_version(texts: Mapping[str, str]) -> None:

@@ -240,5 +240,6 @@ class Network:
         return iter(self.tensors)
 
 
-def _length(places: Mapping[str, slice]) -> int:
-    return max((place.stop for place in places.values()), default=0)
+def _length(places: dict[str, slice]) -> int:
+    """Where the last place ends: they lie in the order in which they were made."""
+    return int(next(reversed(places.values()), slice(0)).stop)

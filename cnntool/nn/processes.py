@@ -246,6 +246,12 @@ class ProcessTeam(Team):
         return total
 
     def _slot(self, number: int, like: Array) -> Array:
+        room = self._slots.shape[1]
+        if like.nbytes > room:
+            raise ValueError(
+                f"a sum of {like.nbytes} bytes over the parts of a batch; this team was made for "
+                f"{room} at most"
+            )
         return self._slots[number, : like.nbytes].view(like.dtype).reshape(like.shape)
 
     def _fork(self, number: int) -> None:

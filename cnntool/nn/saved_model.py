@@ -33,6 +33,9 @@ COLORS: Mapping[str, int] = {"gray": 1, "rgb": 3}
 FITS = ("stretch", "crop", "pad")
 """How pictures of other sizes are brought to that of the input."""
 
+HOG_NORMS = ("l1", "l1-sqrt", "l2", "l2-hys")
+"""How blocks of histograms of gradients are normalised."""
+
 MAX_ACTIVATION = 1 << 28
 """Most numbers of the input and of each layer's output for one input: 1 GiB as float32.
 
@@ -78,6 +81,43 @@ class Preprocessing:
         return COLORS[self.color]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HogFeatures:
+    """Histograms of oriented gradients, which a network gets instead of pictures.
+
+    They are computed of the samples as they are, 0 to 255: the preprocessing says how the picture
+    before them is made, and its ``scale``, ``mean`` and ``std`` are 1, 0 and 1.
+
+    Attributes:
+        size: Rows and columns of the pictures.
+        orientations: Bins of a histogram, 1 to 360.
+        cell: Rows and columns of a cell in pixels.
+        block: Rows and columns of a block in cells.
+        norm: One of :data:`HOG_NORMS`.
+        signed: Whether bins span 360° instead of 180°.
+        sqrt: Whether the root of the samples is taken first.
+
+    Example:
+        >>> HogFeatures(size=(28, 28), cell=(4, 4), block=(2, 2)).length
+        1296
+    """
+
+    size: tuple[int, int]
+    orientations: int = 9
+    cell: tuple[int, int] = (8, 8)
+    block: tuple[int, int] = (3, 3)
+    norm: str = "l2-hys"
+    signed: bool = False
+    sqrt: bool = False
+
+    @property
+    def length(self) -> int:
+        """How many numbers they are; 0 if the pictures hold no whole block."""
+        sides = zip(self.size, self.cell, self.block, strict=True)
+        blocks = [max(0, side // cell - block + 1) for side, cell, block in sides]
+        return math.prod((*blocks, *self.block, self.orientations))
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class SavedModel:
     """A network as it lies in a file.
@@ -92,6 +132,7 @@ class SavedModel:
             tell two classes apart.
         preprocessing: How pictures are made ready; for ``generate``, how those that it imitates
             were.
+        features: What the network gets instead of pictures; None: the pictures themselves.
         name: Of the built-in network that it is, if it is one.
         history: What was done, in free words: options of the training, accuracy, version.
     """
@@ -102,6 +143,7 @@ class SavedModel:
     task: str = "classify"
     classes: tuple[str, ...] = ()
     preprocessing: Preprocessing = field(default_factory=Preprocessing)
+    features: HogFeatures | None = None
     name: str = ""
     history: Mapping[str, str] = field(default_factory=dict, repr=False)
 
@@ -160,6 +202,7 @@ def check(model: SavedModel) -> dict[str, tuple[int, ...]]:
         raise Contradiction(f"its specification cannot be used: {error}") from None
     _check_activations(found)
     _check_preprocessing(model.preprocessing)
+    _check_features(model)
     _check_task(model, found.output)
     shapes = tensor_shapes(found)
     _check_tensors(model.tensors, shapes)
@@ -253,6 +296,49 @@ def _check_number(what: str, value: object, low: float, high: float) -> None:
     ):
         raise Contradiction(
             f"its {what} is {_told(value)}; it must be a number from {low:g} to {high:g}"
+        )
+
+
+def _check_features(model: SavedModel) -> None:
+    """Features must be possible, and be what the network takes."""
+    given, how = model.features, model.preprocessing
+    if given is None:
+        return
+    if not isinstance(given, HogFeatures):
+        raise Contradiction(f"its features are {_told(given)}; they must be HogFeatures or None")
+    for name in ("size", "cell", "block"):
+        sides = getattr(given, name)
+        if not (
+            isinstance(sides, tuple)
+            and len(sides) == 2
+            and all(type(n) is int and 1 <= n <= MAX_MAPS for n in sides)
+        ):
+            raise Contradiction(
+                f"the {name} of its features is {_told(sides)}; it must be two whole numbers, rows "
+                f"and columns, each from 1 to {MAX_MAPS}"
+            )
+    if type(given.orientations) is not int or not 1 <= given.orientations <= 360:
+        raise Contradiction(
+            f"its features have {_told(given.orientations)} orientations; possible are 1 to 360"
+        )
+    _check_choice("norm of features", given.norm, HOG_NORMS)
+    if type(given.signed) is not bool or type(given.sqrt) is not bool:
+        raise Contradiction("'signed' and 'sqrt' of its features must be true or false")
+    pixels = how.channels * math.prod(given.size)
+    if pixels > MAX_ACTIVATION:
+        raise Contradiction(
+            f"its pictures have {pixels} numbers, more than the {MAX_ACTIVATION} that a model file "
+            "may ask for"
+        )
+    if model.task != "classify" or model.input != (given.length,):
+        raise Contradiction(
+            f"its features are {given.length} numbers; its task is {model.task} with the input "
+            f"{times(model.input)}, where it must be classify with just these"
+        )
+    if (how.scale, *how.mean, *how.std) != (1, *(0,) * how.channels, *(1,) * how.channels):
+        raise Contradiction(
+            "its features are computed of samples as they are: its scale must be 1, its mean 0 and "
+            "its std 1"
         )
 
 

@@ -2,26 +2,45 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from types import TracebackType
+
+import numpy as np
 
 from cnntool import ops
 from cnntool.backend import Array, array_module
-from cnntool.errors import OptionError
+from cnntool.errors import OptionError, ShapeError
+from cnntool.nn.facts import times
 from cnntool.nn.network import Network
 from cnntool.nn.optimiser import Optimiser
 from cnntool.nn.staging import Staging
 from cnntool.nn.teams import Shard, Team
+
+Prepare = Callable[[Array, int, int, int], Array]
+"""From inputs as they are stored to what the network takes.
+
+Gets part of a batch (…, n), the number of the step, that of the part's first input in the batch,
+and how many inputs the batch has. It must give the same for an input however the batch is split.
+"""
+
+LARGEST_SEED = 2**63 - 1
+"""Workers are told the seed as 64 bits."""
 
 
 class TrainingStep:
     """Steps of one training.
 
     Args:
-        network: What learns.
+        network: What learns: to give each input a class, or each of its pixels.
         optimiser: What changes its parameters.
         threads: Workers that share every batch; on a GPU it is one.
-        seed: Of dropout.
+        seed: Of dropout, from 0 to :data:`LARGEST_SEED`.
         label_smoothing: Share of the targets that is spread over all classes.
+        class_weights: What the loss of each class counts, (K,); None counts all alike.
+        prepare: What each worker does to its part of the inputs first: see :data:`Prepare`.
+
+    Raises:
+        OptionError: The seed or the label smoothing is out of range.
 
     Example:
         >>> import numpy as np
@@ -43,14 +62,20 @@ class TrainingStep:
         threads: int = 1,
         seed: int = 0,
         label_smoothing: float = 0.0,
+        class_weights: Array | None = None,
+        prepare: Prepare | None = None,
     ) -> None:
         if not 0 <= label_smoothing < 1:
             raise OptionError(
                 f"label smoothing is a share from 0 to below 1, got {label_smoothing}"
             )
+        if not 0 <= seed <= LARGEST_SEED:
+            raise OptionError(f"a seed is a whole number from 0 to {LARGEST_SEED}, got {seed}")
         self.network, self.optimiser = network, optimiser
         self.seed, self.label_smoothing, self.number = seed, label_smoothing, 0
+        self._class_weights, self._prepare = class_weights, prepare
         self._team = network.team(threads, self._work)
+        self._right = self._team.empty((self._team.workers,), np.int64)
         self._flat = [self._zeros(self._team) for _ in range(self._team.workers)]
         self._gradients = [network.views(flat) for flat in self._flat]
         self._inputs, self._labels = Staging(self._team), Staging(self._team)
@@ -72,20 +97,31 @@ class TrainingStep:
         """Send the workers home."""
         self._team.close()
 
+    @property
+    def right(self) -> int:
+        """How many inputs (or pixels) of the last batch were told rightly; 0 on a GPU."""
+        return int(self._right.sum())
+
     def __call__(self, x: Array, labels: Array, lr: float) -> Array | float:
         """Learn from one batch.
 
         Args:
             x: (C, H, W, N) or (n, N), on the network's device; smaller types are converted.
-            labels: Class numbers (N,).
+            labels: Class numbers (N,); of pixels (H, W, N), and -100 of those that have none.
             lr: Learning rate.
 
         Returns:
             The mean loss of the batch before the step; on a GPU 0-d and on the device, because
             asking for its value waits for the device.
+
+        Raises:
+            ShapeError: Inputs or labels do not have the network's shapes, or there are none.
+            InputError: A label is no class (looked for on a CPU only).
+            SystemFailure: A worker cannot be made, or was killed.
         """
         loss, gradients = self.gradients(x, labels)
-        self.optimiser.update(self.network.parameters, gradients, lr)
+        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+            self.optimiser.update(self.network.parameters, gradients, lr)
         self.number += 1
         return loss
 
@@ -94,10 +130,12 @@ class TrainingStep:
 
         The gradients' memory is used again by the next call.
         """
-        images = x.shape[-1]
+        images = self._checked(x, labels)
+        self._right[...] = 0
         if self.network.device.is_gpu:
             self._on_device = x, labels
             self._team.run(images, self.number, self.seed)
+            self._on_device = None
             return self._losses, self._flat[0]
         fits = self._inputs.holds(x), self._labels.holds(labels)
         if not all(fits):
@@ -110,6 +148,20 @@ class TrainingStep:
             total += other
         return sum(losses[1:], losses[0]), total
 
+    def _checked(self, x: Array, labels: Array) -> int:
+        """How many inputs there are, if they and their labels fit the network."""
+        self.network.check_inputs(x)
+        images = int(x.shape[-1])
+        wanted = (*self.network.output[1:], images)
+        if not images:
+            raise ShapeError("a batch without inputs has nothing to learn from; leave it out")
+        if tuple(labels.shape) != wanted:
+            raise ShapeError(
+                f"labels of shape {tuple(labels.shape)} do not fit {images} inputs of a network "
+                f"with outputs {times(self.network.output)}; they must have shape {wanted}"
+            )
+        return images
+
     def _zeros(self, team: Team) -> Array:
         network = self.network
         if network.device.is_gpu:
@@ -117,10 +169,18 @@ class TrainingStep:
         return team.empty((network.parameters.size,), network.dtype)
 
     def _work(self, shard: Shard, numbers: tuple[int, ...]) -> float:
+        # a training that diverges is told by its loss, not by a warning of every operation
+        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+            return self._learn(shard, numbers)
+
+    def _learn(self, shard: Shard, numbers: tuple[int, ...]) -> float:
         network, (number, seed) = self.network, numbers
         x, labels = self._on_device or (self._inputs.array, self._labels.array)
         xp = array_module(x)
-        part = xp.ascontiguousarray(x[..., shard.images]).astype(network.dtype, copy=False)
+        part = xp.ascontiguousarray(x[..., shard.images])
+        if self._prepare is not None:
+            part = self._prepare(part, number, shard.images.start, x.shape[-1])
+        part = part.astype(network.dtype, copy=False)
         run = network.run(
             gradients=self._gradients[shard.number],
             training=True,
@@ -132,9 +192,16 @@ class TrainingStep:
             keeps_statistics=shard.number == 0,
         )
         y, backward = network.forward(part, run, logits=True)
+        weights, targets = self._class_weights, labels[..., shard.images]
+        if weights is None and labels.ndim == 1:
+            divisor: Array | float = x.shape[-1]
+        else:
+            divisor = ops.cross_entropy_divisor(labels, weights)
         loss, loss_backward = ops.cross_entropy_vjp(
-            y, labels[shard.images], label_smoothing=self.label_smoothing, divisor=x.shape[-1]
+            y, targets, weights, label_smoothing=self.label_smoothing, divisor=divisor
         )
+        if not network.device.is_gpu:
+            self._right[shard.number] = (y.argmax(axis=0) == targets).sum()
         if backward is not None:
             backward(loss_backward())
         self._losses = loss

@@ -45,3 +45,8 @@ def share(
 def strip_threads() -> ThreadPoolExecutor:
     """Threads that share strips; kept, because the memory of new ones has to be faulted in."""
     return ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="cnntool-strips")
+
+
+if hasattr(os, "register_at_fork"):
+    # a forked process has none of these threads: it would wait for them for ever
+    os.register_at_fork(after_in_child=strip_threads.cache_clear)

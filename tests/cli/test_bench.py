@@ -30,6 +30,7 @@ README = pathlib.Path(__file__).parents[2] / "README.md"
 def _calm(monkeypatch):
     """A machine that does nothing else: no notes about busy ones."""
     monkeypatch.setattr(bench_report, "NOISE", 1e9)
+    monkeypatch.setattr(bench, "seconds_in_queue", lambda: 0.0)
     monkeypatch.setattr(bench_report, "blas_threads", lambda: 1)
 
 
@@ -216,6 +217,19 @@ def test_a_busy_machine_is_told(monkeypatch):
     assert done("bench", *TINY).stderr == ""
 
 
+def test_waiting_for_cores_is_told(monkeypatch):
+    monkeypatch.setattr(bench_report, "NOISE", 1.3)
+    clock = iter([0, 10, 20, 30])  # seconds: training takes 10, prediction too
+    monkeypatch.setattr(bench, "perf_counter", lambda: next(clock))
+    monkeypatch.setattr(bench, "measure", lambda work, *_: (1.0, 2.0, 2.0))
+    queue = iter([5, 8.75, 9, 9.5])
+    monkeypatch.setattr(bench, "seconds_in_queue", lambda: next(queue))
+    assert done("bench", *TINY).errors == [
+        "cnntool: the machine is busy: train waited 38% of the time for a core; "
+        "end other programs, or take fewer --threads"
+    ]
+
+
 def test_threads_of_blas_beside_ours_are_told(monkeypatch):
     monkeypatch.setattr(bench_report, "blas_threads", lambda: 4)
     monkeypatch.setattr(bench_report, "blas", lambda: "openblas 1")
@@ -325,8 +339,9 @@ def skeleton(text: str) -> list[str]:
     return [" ".join(re.sub(r"\d[\d.]*", "#", line).split()) for line in text.splitlines()]
 
 
-def test_example_of_readme():
+def test_example_of_readme(monkeypatch):
     """Its figures are those of one machine; all else is what is printed."""
+    monkeypatch.setattr(bench, "peak_memory", lambda device: 70 << 20)  # of this process: any
     text = README.read_text("utf-8")
     blocks = re.findall(r"```text\n\$ cnntool (bench.*)\n((?:.*\n)*?)```", text)
     assert len(blocks) == 1

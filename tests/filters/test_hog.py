@@ -13,6 +13,7 @@ from skimage.feature import hog as skimage_hog
 
 from cnntool.errors import InputError, NameNotFound, OptionError, ShapeError
 from cnntool.filters.hog import hog, hog_cells, hog_image, hog_length
+from cnntool.filters.hog_gradients import bin_numbers
 from cnntool.filters.words import HOG_NORMS
 
 module = importlib.import_module("cnntool.filters.hog")  # the package has a function of this name
@@ -109,7 +110,7 @@ def test_every_pair_of_8_bit_differences_finds_its_bin(orientations):
     difference = np.arange(-255, 256, dtype=np.float32)
     g_row, g_col = (g.copy() for g in np.meshgrid(difference, difference, indexing="ij"))
     with np.errstate(divide="ignore", invalid="ignore"):
-        found = module._bins(g_row, g_col, orientations, signed=False, by_slope=True)
+        found = bin_numbers(g_row, g_col, orientations, signed=False, by_slope=True)
     angle = np.rad2deg(np.arctan2(g_row.astype(float), g_col.astype(float))) % 180
     width = np.float32(180 / orientations)
     edges = (width * np.arange(1, orientations, dtype=np.float32)).astype(float)
@@ -119,8 +120,8 @@ def test_every_pair_of_8_bit_differences_finds_its_bin(orientations):
 
 def test_an_angle_that_rounds_to_the_half_turn_is_not_lost():
     g_row, g_col = np.array([[-1e-20]]), np.array([[1.0]])
-    assert module._bins(g_row, g_col, 9, signed=False, by_slope=False).item() == 0
-    assert module._bins(g_row, g_col, 9, signed=True, by_slope=False).item() == 8
+    assert bin_numbers(g_row, g_col, 9, signed=False, by_slope=False).item() == 0
+    assert bin_numbers(g_row, g_col, 9, signed=True, by_slope=False).item() == 8
 
 
 # --- loops ---
@@ -186,8 +187,8 @@ def test_inverting_turns_signed_bins_by_half(grey):
 
 @pytest.mark.parametrize("signed", [False, True])
 def test_signed_bins_add_up_to_unsigned_ones(signed, grey):
-    halves = module._histograms(grey, module._plan(grey.shape, 18, 8, 1, True), sqrt=False)
-    whole = module._histograms(grey, module._plan(grey.shape, 9, 8, 1, False), sqrt=False)
+    halves = module._histograms(grey, module.make_plan(grey.shape, 18, 8, 1, True), sqrt=False)
+    whole = module._histograms(grey, module.make_plan(grey.shape, 9, 8, 1, False), sqrt=False)
     np.testing.assert_allclose(halves[..., :9] + halves[..., 9:], whole, rtol=1e-6)
 
 

@@ -2,7 +2,10 @@
 
 import itertools
 import math
+import pathlib
 import re
+import subprocess
+import sys
 
 import device_double
 import numpy as np
@@ -72,6 +75,33 @@ def test_devices_are_waited_for_after_a_burst():
     assert found == (2**-8,) * 5  # bursts of 20 milliseconds, and of 6 calls
     assert clock.calls == 2 + 5 * 6
     assert clock.waits == 2 + 5
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_waiting_for_a_core_is_noticed():
+    """Two programs that never rest, on one core."""
+    program = (
+        "import os, time\n"
+        "from cnntool.jobs.bench import seconds_in_queue\n"
+        "os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})\n"
+        "if os.fork() == 0:\n"
+        "    end = time.monotonic() + 0.5\n"
+        "    while time.monotonic() < end: pass\n"
+        "    os._exit(0)\n"
+        "before, end = seconds_in_queue(), time.monotonic() + 0.4\n"
+        "while time.monotonic() < end: pass\n"
+        "print(seconds_in_queue() - before)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
+    if not pathlib.Path("/proc/thread-self/schedstat").exists():
+        assert float(done.stdout) == 0
+    else:
+        assert 0.1 < float(done.stdout) < 0.4
+
+
+def test_where_linux_does_not_tell(monkeypatch):
+    monkeypatch.setattr(bench, "Path", lambda name: pathlib.Path("/no/such/file"))
+    assert bench.seconds_in_queue() == 0
 
 
 def test_figures_of_a_part():

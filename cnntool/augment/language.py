@@ -1,0 +1,315 @@
+"""The little language of random changes: ``hflip p=0.5 | rotate 15 | brightness 0.2``.
+
+Grammar::
+
+    steps  = step { separator step }      separator: '|', or a new line before a word
+    step   = word { value } { key '=' value }
+
+``#`` begins a comment. Nothing here loads NumPy.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from cnntool.augment.amounts import BadValue, Value
+from cnntool.augment.steps import Place, Step, check_steps, normal_step
+from cnntool.augment.words import ALIASES, WORDS, Setting, Word, canonical
+from cnntool.errors import OptionError
+
+EXAMPLE = "hflip p=0.5 | rotate 15 | brightness 0.2"
+
+MAX_TEXT = 10_000
+"""Longest text, in characters."""
+
+_TOKEN = re.compile(
+    r"""
+    (?P<newline>\r\n|[\r\n])
+  | (?P<space>[^\S\r\n]+|\#[^\r\n]*)
+  | (?P<word>[^\W\d][\w-]*)
+  | (?P<value>[\d.+-][\w.:+-]*)
+  | (?P<mark>[|=,])
+    """,
+    re.VERBOSE,
+)
+
+
+def parse(text: str) -> tuple[Step, ...]:
+    """The changes that a text asks for.
+
+    Args:
+        text: Words with ``|`` or new lines between them.
+
+    Raises:
+        OptionError: It is no such text; the message says where, what was found and what would fit.
+            Facts: ``line`` and ``column``, both from 1.
+
+    Example:
+        >>> [step.word for step in parse("hflip p=0.5 | rotate 15 | brightness 0.2")]
+        ['hflip', 'rotate', 'brightness']
+        >>> parse("rotat 15")
+        Traceback (most recent call last):
+          ...
+        cnntool.errors.OptionError: unknown word 'rotat' at column 1; did you mean 'rotate'?
+    """
+    return _Parser(text).steps()
+
+
+def format_steps(steps: Sequence[Step]) -> str:
+    """The shortest text that means these changes, in one line and one spelling.
+
+    Example:
+        >>> format_steps(parse("RandomRotation -15:15 p=1 | shift 0.10 0.2 fill=0"))
+        'rotate 15 | shift 0.1 0.2 fill=0'
+    """
+    return " | ".join(map(_format_step, steps))
+
+
+def _format_step(step: Step) -> str:
+    given, parts, gap = dict(step.given), [step.word], False
+    for setting in step.entry.settings:
+        flip = setting.name == "p" and setting.label  # p=0.5 reads better than 0.5
+        if setting.name not in given and not flip:
+            gap = gap or bool(setting.label)
+            continue
+        text = setting.kind.write(given.get(setting.name, step[setting.name]))
+        placed = setting.label and not flip and not gap
+        parts.append(text if placed else f"{setting.name}={text}")
+    return " ".join(parts)
+
+
+@dataclass(frozen=True, slots=True)
+class _Token:
+    """A piece of the text: its kind, its characters, its place, whether its line begins so."""
+
+    kind: str
+    text: str
+    place: Place
+    fresh: bool
+
+    def __str__(self) -> str:
+        return "the end" if self.kind == "end" else f"'{_shown(self.text)}'"
+
+
+def _shown(text: str, limit: int = 40) -> str:
+    """``text`` for a message: short, and nothing in it that a terminal would act on."""
+    text = text if len(text) <= limit else text[: limit - 1] + "…"
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+
+
+def _error(message: str, place: Place, **facts: object) -> OptionError:
+    return OptionError(message, line=place.line, column=place.column, **facts)
+
+
+def _tokens(text: str) -> list[_Token]:
+    if len(text) > MAX_TEXT:
+        raise OptionError(f"the changes take {len(text)} characters; at most {MAX_TEXT} are read")
+    lines = len(re.split(r"\r\n|[\r\n]", text.rstrip()))
+    found: list[_Token] = []
+    position, line, begin, fresh = 0, 1, 0, True
+    while position < len(text):
+        place = Place(line, position - begin + 1, lines)
+        match = _TOKEN.match(text, position)
+        if match is None:
+            hints = {
+                ";": "put | or a new line between changes",
+                "%": "write shares, 0.1 for 10 %",
+                "'": "write words and numbers without quotes",
+                '"': "write words and numbers without quotes",
+                ":": "write a range without blanks, as 0.8:1.2",
+                "±": "write 15 for -15 to 15",
+            }
+            hint = hints.get(text[position], "there are words, numbers and | = #")
+            raise _error(f"unexpected '{_shown(text[position])}' at {place}; {hint}", place)
+        position = match.end()
+        if match.lastgroup == "newline":
+            line, begin, fresh = line + 1, position, True
+        elif match.lastgroup != "space":
+            found.append(_Token(match.lastgroup or "", match[0], place, fresh))
+            fresh = False
+    found.append(_Token("end", "", Place(line, position - begin + 1, lines), True))
+    return found
+
+
+class _Parser:
+    def __init__(self, text: str) -> None:
+        self._tokens = _tokens(text)
+        self._next = 0
+
+    @property
+    def _token(self) -> _Token:
+        return self._tokens[self._next]
+
+    def _take(self) -> _Token:
+        token = self._token
+        self._next += 1
+        return token
+
+    def _at(self, mark: str) -> bool:
+        return self._token.kind == "mark" and self._token.text == mark
+
+    def _follows_key(self) -> bool:
+        """Whether the word at hand is the key of ``key=value``."""
+        if self._token.kind != "word":
+            return False
+        after = self._tokens[self._next + 1]
+        return after.kind == "mark" and after.text == "="
+
+    def steps(self) -> tuple[Step, ...]:
+        if self._token.kind == "end":
+            raise _error(
+                f"the text is empty; write changes with | between them, such as '{EXAMPLE}'",
+                self._token.place,
+            )
+        found = [self._step()]
+        while self._token.kind != "end":
+            if self._at("|"):
+                self._take()
+            found.append(self._step())
+        return check_steps(found)
+
+    def _step(self) -> Step:
+        start = self._token
+        if start.kind != "word" or self._follows_key():
+            raise self._no_word()
+        self._take()
+        entry = WORDS.get(canonical(start.text))
+        if entry is None:
+            raise _unknown(start)
+        values: dict[str, Value] = {}
+        while not self._at("|") and self._token.kind != "end":
+            token = self._token
+            if self._follows_key():
+                self._keyed(entry, values, start)
+            elif token.kind == "value":
+                self._placed(entry, values, start)
+            elif token.kind == "word" and token.fresh:
+                break
+            else:
+                raise self._stray(entry, start)
+        for setting in entry.settings:
+            if setting.required and setting.name not in values:
+                raise _error(
+                    f"'{start.text}' at {start.place} needs {setting.label}, {setting.summary}; "
+                    f"write {entry.usage}, such as '{entry.example}'",
+                    start.place,
+                )
+        return normal_step(entry, values, start.place)
+
+    def _placed(self, entry: Word, values: dict[str, Value], start: _Token) -> None:
+        token = self._take()
+        free = [setting for setting in entry.placed if setting.name not in values]
+        if not free:
+            raise _error(
+                f"'{start.text}' at {start.place} has one value too many, {token} at "
+                f"{token.place}; it takes {entry.usage}{_keys(entry)}",
+                token.place,
+            )
+        values[free[0].name] = _value(entry, free[0], free[0].label, token)
+
+    def _keyed(self, entry: Word, values: dict[str, Value], start: _Token) -> None:
+        key = self._take()
+        self._take()
+        setting = entry.setting(key.text.lower())
+        if setting is None:
+            raise _unknown_key(entry, start, key)
+        if setting.name in values:
+            raise _error(
+                f"{setting.name} of '{start.text}' is given twice, again at {key.place}; "
+                "leave one out",
+                key.place,
+            )
+        if self._token.kind not in ("word", "value") or self._follows_key():
+            raise _error(
+                f"a value is missing after {key.text}= at {key.place}; it must be "
+                f"{setting.kind.form}",
+                key.place,
+            )
+        values[setting.name] = _value(entry, setting, setting.name, self._take())
+
+    def _no_word(self) -> OptionError:
+        token = self._token
+        if token.kind not in ("mark", "end") and not self._follows_key():
+            return _error(
+                f"expected a word at {token.place}, found {token}; write one first, such as "
+                f"'{EXAMPLE}'",
+                token.place,
+            )
+        where = f"before {token} at {token.place}"
+        if token.kind == "end":
+            before = self._tokens[self._next - 1]
+            where = f"after {before} at {before.place}, where the text ends"
+        return _error(f"a word is missing {where}; write one such as 'hflip'", token.place)
+
+    def _stray(self, entry: Word, start: _Token) -> OptionError:
+        token = self._token
+        if token.kind == "word" and canonical(token.text) in WORDS:
+            return _error(
+                f"'{start.text}' at {start.place} is followed by {token} at {token.place}; put | "
+                "between changes",
+                token.place,
+            )
+        hint = "put | between changes"
+        if token.kind == "word":
+            setting = next((s for s in entry.settings if _reads(s, token.text)), None)
+            hint = (
+                f"write {setting.name}={_shown(token.text)}"
+                if setting
+                else f"'{start.text}' takes {entry.usage}{_keys(entry)}"
+            )
+        elif token.text == "=":
+            hint = "write key=value, such as p=0.5"
+        return _error(
+            f"unexpected {token} at {token.place} behind '{start.text}'; {hint}", token.place
+        )
+
+
+def _reads(setting: Setting, text: str) -> bool:
+    try:
+        setting.kind.read(text)
+    except BadValue:
+        return False
+    return True
+
+
+def _value(entry: Word, setting: Setting, name: str, token: _Token) -> Value:
+    try:
+        return setting.kind.read(token.text)
+    except BadValue:
+        raise _error(
+            f"{name} of '{entry.word}' is {token} at {token.place}; it must be "
+            f"{setting.kind.form}",
+            token.place,
+        ) from None
+
+
+def _keys(entry: Word) -> str:
+    """What may be written ``key=value``, for messages."""
+    return f" and {', '.join(s.name for s in entry.settings if not s.label or s.name == 'p')}=…"
+
+
+def _unknown(start: _Token) -> OptionError:
+    plain = canonical(start.text)
+    # names of other libraries only where none of ours is near: huerotate is near to rotat
+    near = difflib.get_close_matches(plain, WORDS) or difflib.get_close_matches(plain, ALIASES)
+    words = list(dict.fromkeys(map(canonical, near)))
+    hint = (
+        "did you mean " + " or ".join(f"'{word}'" for word in words) + "?"
+        if words
+        else f"there are {', '.join(WORDS)}"
+    )
+    return _error(
+        f"unknown word '{_shown(start.text)}' at {start.place}; {hint}", start.place, near=words
+    )
+
+
+def _unknown_key(entry: Word, start: _Token, key: _Token) -> OptionError:
+    names = [setting.name for setting in entry.settings]
+    near = difflib.get_close_matches(key.text.lower(), names, n=1, cutoff=0.5)
+    hint = f"did you mean '{near[0]}'?" if near else f"it takes {', '.join(names)}"
+    return _error(
+        f"'{start.text}' has no key '{_shown(key.text)}' at {key.place}; {hint}", key.place
+    )

@@ -1,0 +1,1 @@
+"""Labelled pictures to learn from: built in, in folders, in files of others."""

@@ -1,0 +1,160 @@
+"""From pictures to what a network takes: one rule for training, evaluation and prediction.
+
+Two steps. A picture of any kind becomes samples 0..255 of one size and colour, once; these are what
+data sets hold. Each batch of them becomes floats by (x · scale - mean) / std, which is one
+multiplication and one addition, or histograms of gradients, as often as it is needed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cnntool.backend import Array, array_module
+from cnntool.data.fitting import fitted, framed
+from cnntool.errors import ShapeError
+from cnntool.images.picture import Picture
+from cnntool.nn.facts import times
+from cnntool.nn.saved_model import HogFeatures, Preprocessing, SavedModel
+
+MARGIN = 0.2
+"""How much nearer a mean must be to the negatives of the training's pictures to be worth a note."""
+
+
+@dataclass(frozen=True)
+class Preprocessor:
+    """What is done to pictures before the network sees them.
+
+    Attributes:
+        how: Colour, fit and normalisation.
+        size: Height and width of the pictures.
+        features: What the network gets in their place; None: the pictures themselves.
+
+    Example:
+        >>> how = Preprocessing(color="gray", mean=(0.5,), std=(0.25,))
+        >>> prepared = Preprocessor(how, (1, 2)).prepare(np.array([[[[0], [255]]]], np.uint8))
+        >>> prepared.ravel().tolist()
+        [-2.0, 2.0]
+    """
+
+    how: Preprocessing
+    size: tuple[int, int]
+    features: HogFeatures | None = None
+
+    @classmethod
+    def of(cls, saved: SavedModel) -> Preprocessor:
+        """That of a model for pictures."""
+        features = saved.features
+        height, width = saved.input[-2:] if features is None else features.size
+        return cls(saved.preprocessing, (height, width), features)
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(C, H, W) of a picture."""
+        return (self.how.channels, *self.size)
+
+    def from_picture(self, picture: Picture, *, invert: bool = False) -> NDArray[np.uint8]:
+        """The samples of one picture, in the size and colour that are needed.
+
+        Args:
+            picture: Any picture. Samples of 16 bits and floats are rounded to 8 bits, opacity is
+                laid over white.
+            invert: Whether its negative is taken; what ``pad`` surrounds it with stays.
+
+        Shape:
+            (H', W'[, C']) -> (C, H, W).
+
+        Raises:
+            InputError: It has a strange number of channels, or holds NaN.
+        """
+        how = self.how
+        pixels = fitted(picture, gray=how.channels == 1, size=self.size, fit=how.fit)
+        if invert:
+            pixels = 255 - pixels
+        return framed(pixels, how.channels, self.size, how.background)
+
+    def prepare(self, images: Array, out: Array | None = None) -> Array:
+        """What the network gets of a batch: (x · scale - mean) / std, or features.
+
+        Args:
+            images: Samples 0..255 of NumPy or CuPy, in any type.
+            out: float32 array of the same shape to write to; a new one if left out. Features make
+                one of their own.
+
+        Shape:
+            (C, H, W, N) -> the same, or (d, N) features; float32.
+
+        Raises:
+            ShapeError: The batch does not have the channels of the pictures.
+        """
+        if images.ndim != 4 or images.shape[0] != self.how.channels:
+            raise ShapeError(
+                f"pictures of shape {times(images.shape)} do not fit; (C, H, W, N) with C = "
+                f"{self.how.channels} is needed"
+            )
+        if self.features is not None:
+            return _histograms(images, self.features)
+        if out is None:
+            out = array_module(images).empty(images.shape, dtype=np.float32)
+        out[...] = images
+        factors, shifts = self._constants
+        if len(set(zip(factors, shifts, strict=True))) == 1:
+            out *= factors[0]
+            out += shifts[0]
+            return out
+        for channel, factor, shift in zip(out, factors, shifts, strict=True):
+            channel *= factor  # a view: no array of numbers that would have to go to a GPU first
+            channel += shift
+        return out
+
+    @cached_property
+    def _constants(self) -> tuple[Sequence[float], Sequence[float]]:
+        how = self.how
+        factors = [how.scale / std for std in how.std]
+        shifts = [-mean / std for mean, std in zip(how.mean, how.std, strict=True)]
+        return factors, shifts
+
+    def unlike_training(self, image: NDArray[np.uint8], *, inverted: bool = False) -> str:
+        """What to say of a picture that is bright where the training's were dark, or reversed.
+
+        It is so if its mean is clearly nearer to that of the negatives of the training's pictures
+        than to theirs: by :data:`MARGIN`, so nothing is said where those were neither dark nor
+        bright.
+
+        Args:
+            image: Samples of one picture, as :meth:`from_picture` gives them.
+            inverted: Whether they are those of its negative.
+
+        Returns:
+            A sentence without the name of the picture; nothing if there is nothing to say.
+        """
+        usual = self.how.brightness
+        if usual is None:
+            return ""
+        found, negative = float(image.mean()) / 255, 1 - usual
+        if abs(found - usual) - abs(found - negative) <= MARGIN:
+            return ""
+        advice = "try it without --invert" if inverted else "if it is a negative of them, --invert"
+        return (
+            f"its brightness is {found:.2f}, unlike the training's pictures with {usual:.2f}; "
+            f"{advice}"
+        )
+
+
+def _histograms(images: Array, how: HogFeatures) -> Array:
+    """(C, H, W, N) -> (d, N)."""
+    from cnntool.filters.hog_batch import hog_batch  # most models need no such features
+
+    return hog_batch(
+        images,
+        how.orientations,
+        how.cell,
+        how.block,
+        how.norm,
+        how.signed,
+        how.sqrt,
+    )

@@ -1,0 +1,1 @@
+"""Training: recipes, the loop, what is kept of a run."""

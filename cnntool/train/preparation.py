@@ -1,0 +1,59 @@
+"""From stored pictures to a network's input in training: random changes, then as in prediction."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from cnntool.augment.augmentation import Augmentation
+from cnntool.backend import Array
+from cnntool.data.dataset import Dataset
+from cnntool.nn.saved_model import Preprocessing
+from cnntool.predict.preprocess import Preprocessor
+from cnntool.train.options import Options
+
+SAMPLE = 10_000
+"""Pictures, evenly spaced, that mean and spread are taken from."""
+
+
+@dataclass(frozen=True)
+class Preparation:
+    """What is done to pictures before the network sees them.
+
+    Attributes:
+        preprocessor: What prediction does too.
+        augmentation: Random changes in training; None if there are none.
+        seed: Of these.
+    """
+
+    preprocessor: Preprocessor
+    augmentation: Augmentation | None = None
+    seed: int = 0
+
+    @classmethod
+    def of(cls, dataset: Dataset, options: Options) -> Preparation:
+        """For a data set: every channel to mean 0 and spread 1 over the training pictures."""
+        images = dataset.train.images
+        values = images[:: max(1, len(images) // SAMPLE)].astype(np.float32)
+        mean = values.mean(axis=(0, 2, 3), dtype=np.float64) / 255
+        std = values.std(axis=(0, 2, 3), dtype=np.float64) / 255
+        preprocessing = Preprocessing(
+            color=dataset.color,
+            fit=dataset.fit or options.fit,
+            mean=tuple(round(float(m), 4) for m in mean),
+            std=tuple(max(round(float(s), 4), 1e-3) for s in std),
+            brightness=round(float(mean.mean()), 4),
+        )
+        augmentation = Augmentation.parse(options.augment) if options.augment else None
+        return cls(Preprocessor(preprocessing, dataset.shape[1:]), augmentation, options.seed)
+
+    def picture(self, x: Array) -> Array:
+        """Pictures (C, H, W, N), 0..255, as prediction prepares them."""
+        return self.preprocessor.prepare(x)
+
+    def batch(self, x: Array, step: int, offset: int, total: int) -> Array:
+        """Part of a training batch; see :data:`cnntool.nn.step.Prepare`."""
+        if self.augmentation is not None:
+            x = self.augmentation.apply(x, seed=self.seed, step=step, offset=offset, total=total)
+        return self.preprocessor.prepare(x)

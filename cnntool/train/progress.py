@@ -1,0 +1,71 @@
+"""How far a training has come: what a checkpoint says beside the weights."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+
+@dataclass
+class Progress:
+    """Where a training stands.
+
+    Attributes:
+        epoch: Epochs that are complete.
+        batch: Batches of the next epoch that are complete.
+        step: Steps in all.
+        loss: Sum of the losses of this epoch's pictures so far.
+        right: How many of them were told rightly.
+        seen: How many there were.
+        seconds: Time spent, over all sessions.
+        epoch_seconds: Of these in this epoch.
+        history: One row an epoch, see :meth:`row_names`.
+        best: Epoch with the best validation, from 1; 0 if there is none.
+        best_value: Its accuracy.
+        stopped_early: Whether patience ended the training.
+    """
+
+    epoch: int = 0
+    batch: int = 0
+    step: int = 0
+    loss: float = 0.0
+    right: int = 0
+    seen: int = 0
+    seconds: float = 0.0
+    epoch_seconds: float = 0.0
+    history: list[dict[str, Any]] = field(default_factory=list)
+    best: int = 0
+    best_value: float = -1.0
+    stopped_early: bool = False
+
+    def count(self, loss: float, right: int, images: int) -> None:
+        """Take note of one step."""
+        self.batch += 1
+        self.step += 1
+        self.loss += loss * images
+        self.right += right
+        self.seen += images
+
+    def close_epoch(self, row: Mapping[str, Any]) -> None:
+        """Take note of the end of an epoch."""
+        self.history.append(dict(row))
+        self.epoch += 1
+        self.batch = self.right = self.seen = 0
+        self.loss = self.epoch_seconds = 0.0
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain values; numbers come back bit by bit."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Progress:
+        """From plain values."""
+        return cls(**values)
+
+
+ROW_NAMES = (
+    "epoch", "train_loss", "train_accuracy", "val_loss", "val_accuracy", "lr", "images_per_second",
+    "seconds",
+)  # fmt: skip
+"""Columns of ``metrics.csv``: accuracies as shares, seconds since the training began."""

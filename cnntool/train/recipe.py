@@ -1,0 +1,76 @@
+"""What a training does unless told otherwise: chosen by measurement, for each data set."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any
+
+from cnntool.data.dataset import Dataset
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """Defaults of a training.
+
+    Attributes:
+        model: A built-in network.
+        options: Of :class:`cnntool.train.options.Options`, by name.
+    """
+
+    model: str
+    options: Mapping[str, Any]
+
+
+MNIST = Recipe(
+    model="cnn-mnist",
+    options=MappingProxyType(
+        {
+            "epochs": 5,
+            "batch_size": 128,
+            "optimizer": "sgd",
+            "lr": 0.1,
+            "schedule": "onecycle",
+            "weight_decay": 5e-4,
+        }
+    ),
+)
+
+SMALL_PICTURES = Recipe(
+    model="cnn-mnist",
+    options=MappingProxyType(
+        {
+            "epochs": 15,
+            "batch_size": 64,
+            "optimizer": "adamw",
+            "lr": 2e-3,
+            "schedule": "onecycle",
+            "weight_decay": 0.01,
+        }
+    ),
+)
+
+PICTURES = Recipe(
+    model="cnn-cifar",
+    options=MappingProxyType(
+        {
+            "epochs": 30,
+            "batch_size": 64,
+            "optimizer": "adamw",
+            "lr": 2e-3,
+            "schedule": "onecycle",
+            "weight_decay": 0.05,
+        }
+    ),
+)
+
+BY_NAME: Mapping[str, Recipe] = MappingProxyType({"mnist": MNIST})
+
+
+def recipe_for(dataset: Dataset) -> Recipe:
+    """The recipe of a data set: its own, or by the size of its pictures."""
+    if dataset.name in BY_NAME:
+        return BY_NAME[dataset.name]
+    channels, height, width = dataset.shape
+    return SMALL_PICTURES if channels == 1 and min(height, width) <= 32 else PICTURES
