@@ -248,7 +248,7 @@ class Range(Kind):
         return max(self.low, 0), self.high
 
     def _checked(self, value: Amount) -> Amount:
-        low, high = value.low, value.high
+        low, high = float(value.low), float(value.high)
         floor, ceiling = self.low, self.high
         if value.pixels:
             if not self.length or (self.whole and not (low.is_integer() and high.is_integer())):

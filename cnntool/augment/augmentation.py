@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 
 from cnntool.augment.chance import Chance
-from cnntool.augment.draws import described
 from cnntool.augment.language import format_steps, parse
 from cnntool.augment.session import Session, session
 from cnntool.augment.steps import Step, check_steps
@@ -113,7 +112,8 @@ class Augmentation:
         """Changed pictures, and their masks moved as they were.
 
         Masks take the label of the nearest pixel; where the picture shows what lies beyond its
-        border, they hold 255, which stands for no class. Colours, blur, noise and holes leave them alone.
+        border, they hold 255, which stands for no class. Colours, blur, noise and holes leave them
+        alone.
 
         Args:
             x: As for :meth:`apply`, like the others.
@@ -159,12 +159,15 @@ class Augmentation:
         Returns:
             For every picture a list with one dict a step: ``word``, ``applied``, and the numbers
             by name. Angles are in degrees, lengths in pixels, a crop's window in shares of the
-            sides and pixels from the middle.
+            sides and pixels from the middle, holes first rows and columns.
 
         Example:
-            >>> Augmentation.parse("hflip | rotate 15").drawn((28, 28), seed=1, step=0)
-            [[{'word': 'hflip', 'applied': True}, {'word': 'rotate', 'applied': True, 'angle': 12.8}]]
+            >>> drawn, = Augmentation.parse("hflip | rotate 15").drawn((28, 28), seed=2, step=0)
+            >>> drawn[0]
+            {'word': 'hflip', 'applied': False}
+            >>> drawn[1]
+            {'word': 'rotate', 'applied': True, 'angle': 4.320908}
         """
         chance = Chance(np, count, seed=seed, step=step, offset=offset)
-        drawn = Session(self.steps, chance, size).drawn
-        return [described(drawn, image) for image in range(count)]
+        work = Session(self.steps, chance, size)
+        return [work.described(image) for image in range(count)]

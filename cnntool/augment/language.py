@@ -238,6 +238,13 @@ class _Parser:
                 f"'{EXAMPLE}'",
                 token.place,
             )
+        entry = WORDS.get(canonical(token.text))
+        if entry is not None:
+            return _error(
+                f"{token} at {token.place} is followed by '='; write {entry.usage}, such as "
+                f"'{entry.example}'",
+                token.place,
+            )
         where = f"before {token} at {token.place}"
         if token.kind == "end":
             before = self._tokens[self._next - 1]
@@ -280,8 +287,7 @@ def _value(entry: Word, setting: Setting, name: str, token: _Token) -> Value:
         return setting.kind.read(token.text)
     except BadValue:
         raise _error(
-            f"{name} of '{entry.word}' is {token} at {token.place}; it must be "
-            f"{setting.kind.form}",
+            f"{name} of '{entry.word}' is {token} at {token.place}; it must be {setting.kind.form}",
             token.place,
         ) from None
 
@@ -294,7 +300,8 @@ def _keys(entry: Word) -> str:
 def _unknown(start: _Token) -> OptionError:
     plain = canonical(start.text)
     # names of other libraries only where none of ours is near: huerotate is near to rotat
-    near = difflib.get_close_matches(plain, WORDS) or difflib.get_close_matches(plain, ALIASES)
+    near = difflib.get_close_matches(plain, WORDS, cutoff=0.65)
+    near = near or difflib.get_close_matches(plain, ALIASES, cutoff=0.65)
     words = list(dict.fromkeys(map(canonical, near)))
     hint = (
         "did you mean " + " or ".join(f"'{word}'" for word in words) + "?"

@@ -37,7 +37,7 @@ def blur(x: Array, drawn: Draw) -> Array:
     if radius == 0:
         return x
     taps = _taps(xp, sigma, reach, radius)
-    c, h, w, n = x.shape
+    _, h, w, n = x.shape
     framed = pad(x, radius, "reflect")
     y = memory.empty(xp, x.shape, x.dtype)
     height = max(1, _BLOCK // max(w * n, 1)) if xp is np else h
@@ -93,16 +93,15 @@ def add_noise(x: Array, drawn: Draw, chance: Chance, full_range: float) -> None:
     height = max(1, _BLOCK // max(n, 1)) if xp is np else max(half, 1)
     for first in range(0, half, height):
         count = min(height, half - first)
-        for start, noise in zip((first, half + first),
-                                chance.normals(drawn.number, first, count), strict=True):  # fmt: skip
+        noises = chance.normals(drawn.number, first, count)
+        for start, noise in zip((first, half + first), noises, strict=True):
             part = flat[start : start + count]
-            noise = noise[: part.shape[0]]
             noise *= sigma
-            part += noise
+            part += noise[: part.shape[0]]
 
 
-def cut_out(x: Array, drawn: Draw, chance: Chance, full_range: float) -> Array:
-    """Cover squares whose middles lie anywhere in the picture.
+def cut_out(x: Array, drawn: Draw, chance: Chance, full_range: float) -> None:
+    """Cover squares whose middles lie anywhere in the picture; some reach beyond it.
 
     Args:
         x: Pictures (C, H, W, N) in float32, written in place.
@@ -110,31 +109,45 @@ def cut_out(x: Array, drawn: Draw, chance: Chance, full_range: float) -> Array:
         chance: Where the places come from.
         full_range: Largest sample; the fill is in samples of 0..255.
 
-    Returns:
-        First rows and first columns of the squares, (count, 2, N); they may lie before 0.
-
     References:
         DeVries and Taylor 2017, Improved regularization of convolutional neural networks with
         cutout.
     """
-    xp, (_, h, w, n) = array_module(x), x.shape
-    step = drawn.step
-    count = int(step.real("count"))
-    fill = np.float32(step.real("fill") * full_range / 255)
-    side = xp.rint(drawn["pixels"])
-    middles = chance.uniforms(drawn.number, 2 * count).reshape(count, 2, n)
-    middles = middles * _column(xp, (h, w))
-    corners = xp.floor(middles) - xp.floor(side * np.float32(0.5))
+    xp, (_, h, w, _) = array_module(x), x.shape
+    fill = np.float32(drawn.step.real("fill") * full_range / 255)
+    side = _side(xp, drawn)
     row, column = (xp.arange(length, dtype=np.float32)[:, None] for length in (h, w))
-    for top, left in corners:
+    found = corners(drawn, chance, (h, w))
+    for number in range(found.shape[0]):
+        top, left = found[number, 0], found[number, 1]
         down = (row >= top) & (row < top + side)  # (H, N)
-        across = (column >= left) & (column < left + side)
+        across = (column >= left) & (column < left + side)  # (W, N)
         hole = down[:, None] & across[None]
-        for channel in x:
-            channel[...] = xp.where(hole, fill, channel)
-    return corners
+        for channel in range(x.shape[0]):
+            x[channel] = xp.where(hole, fill, x[channel])
 
 
-def _column(xp: Any, numbers: tuple[int, int]) -> Array:
-    """Two numbers as (2, 1), made where they are needed."""
-    return (xp.arange(2, dtype=np.float32) * (numbers[1] - numbers[0]) + numbers[0])[:, None]
+def corners(drawn: Draw, chance: Chance, size: tuple[int, int]) -> Array:
+    """First rows and first columns of the squares of :func:`cut_out`.
+
+    Args:
+        drawn: What was drawn for the word ``cutout``.
+        chance: Where the places come from.
+        size: Rows and columns of the pictures.
+
+    Shape:
+        (count, 2, N), whole numbers in float32, also below 0.
+    """
+    xp, count = chance.xp, int(drawn.step.real("count"))
+    middles = chance.uniforms(drawn.number, 2 * count).reshape(count, 2, chance.count)
+    half = xp.floor(_side(xp, drawn) * np.float32(0.5))
+    for axis, length in enumerate(size):
+        middle = middles[:, axis]
+        middle *= np.float32(length)
+        xp.floor(middle, out=middle)
+        middle -= half
+    return middles
+
+
+def _side(xp: Any, drawn: Draw) -> Array:
+    return xp.rint(drawn["pixels"])

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
 from cnntool.augment.chance import Chance
 from cnntool.augment.colours import Line, turn_hue
-from cnntool.augment.draws import Draw, draw
+from cnntool.augment.draws import Draw, described, draw
 from cnntool.augment.elastic import Field
 from cnntool.augment.opacity import unweighted, weighted
-from cnntool.augment.pixels import add_noise, blur, cut_out
+from cnntool.augment.pixels import add_noise, blur, corners, cut_out
 from cnntool.augment.places import Places, places
 from cnntool.augment.sampling import sample, sample_labels
 from cnntool.augment.steps import Reading, Step
@@ -95,10 +96,12 @@ class Session:
     def pictures(self, x: Array, alpha: bool) -> Array:
         """Everything done to pictures (C, H, W, N); the last channel may be opacity."""
         full = self._full
+        if x.shape[-1] == 0:
+            return x.astype(np.float32)
         if not alpha or x.shape[0] == 1:
             y, _ = self._changed(self._moved(x, self._reading.fill), None)
             return self._clipped(y)
-        xp, y = array_module(x), x.astype(np.float32)
+        xp, y = array_module(x), x.astype(np.float32, order="C")
         if self._moves:
             # what is transparent must not colour what moves over it, and beyond is nothing
             y = unweighted(self._moved(weighted(y, full), 0.0), full)
@@ -110,6 +113,15 @@ class Session:
         if not self._moves or masks.shape[-1] == 0:
             return masks.copy()
         return sample_labels(masks, self._where(), IGNORE)
+
+    def described(self, image: int) -> list[dict[str, Any]]:
+        """What was drawn for one picture, as plain values; for sessions on the host."""
+        rows = described(self.drawn, image)
+        for one, row in zip(self.drawn, rows, strict=True):
+            if one.step.word == "cutout" and row["applied"]:
+                found = corners(one, self._chance, self._size)
+                row["holes"] = [[int(top), int(left)] for top, left in found[..., image]]
+        return rows
 
     def _where(self) -> Places:
         """Where pictures and masks are read."""
@@ -124,8 +136,8 @@ class Session:
 
     def _moved(self, x: Array, fill: float) -> Array:
         """A copy in float32 after all moves."""
-        if not self._moves or x.shape[-1] == 0:
-            return x.astype(np.float32)
+        if not self._moves:
+            return x.astype(np.float32, order="C")
         reading, fill = self._reading, fill * self._full / 255
         nearest = reading.interpolation == "nearest" or all(map(_whole_pixels, self._moves))
         return sample(x, self._where(), reading.border, fill, nearest)

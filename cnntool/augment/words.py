@@ -224,9 +224,7 @@ def _table() -> tuple[Word, ...]:
     )  # fmt: skip
 
 
-WORDS: Mapping[str, Word] = MappingProxyType(
-    {entry.word: entry for entry in _table()}
-)
+WORDS: Mapping[str, Word] = MappingProxyType({entry.word: entry for entry in _table()})
 """Word -> entry, in the order in which they are listed."""
 
 ALIASES: Mapping[str, str] = MappingProxyType(

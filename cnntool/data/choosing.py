@@ -18,7 +18,7 @@ def limited(labels: NDArray[np.int64], count: int, seed: int) -> NDArray[np.int6
 
     Example:
         >>> limited(np.array([0, 0, 0, 0, 1, 1]), 3, seed=0).tolist()
-        [1, 2, 5]
+        [0, 3, 5]
     """
     return _chosen(labels, min(count, len(labels)), seed, _LIMIT)
 

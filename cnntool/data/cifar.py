@@ -19,8 +19,7 @@ from cnntool.data.known import KNOWN
 from cnntool.errors import ModelFileError
 from cnntool.files import quote
 
-TRAIN = tuple(f"data_batch_{number}.bin" for number in range(1, 6))
-TEST = "test_batch.bin"
+*TRAIN, TEST = KNOWN["cifar10"].members
 RECORDS = 10_000
 """Pictures in each of the six files."""
 
@@ -28,7 +27,6 @@ SHAPE = (3, 32, 32)
 RECORD = 1 + 3 * 32 * 32
 """Bytes of a picture with its label."""
 
-FILES = (*TRAIN, TEST)
 PICKLES = ("data_batch_1", "test_batch")
 """Files of the form that is not read."""
 

@@ -19,7 +19,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-from numpy.typing import NDArray
 
 from cnntool.data.choosing import limited
 from cnntool.data.dataset import Dataset, Split
@@ -130,7 +129,7 @@ def load_class_folders(
         _check_sizes(found, folder)
     colored = sum(gathered.colored for gathered in found.values())
     color = wish.color or ("rgb" if colored else "gray")
-    background = brightness_of_edges(found["train"].pixels) if wish.fit == "pad" else 0.0
+    background = wish.surround(found["train"].pixels)
     notes += _told(found, wish, color, colored)
     splits = {}
     for part, gathered in found.items():
@@ -177,26 +176,6 @@ def list_classes(folder: str) -> Listing:
         listing.other += log.other_suffix
         listing.failures += log.failures
     return listing
-
-
-def brightness_of_edges(pixels: Sequence[NDArray[np.uint8] | None]) -> float:
-    """What pictures are surrounded with so that it goes unnoticed: 0, black, or 1, white.
-
-    White if the edges of most pictures are bright, as on paper.
-
-    Example:
-        >>> brightness_of_edges([np.full((3, 3), 250, np.uint8)])
-        1.0
-    """
-    bright = 0
-    counted = 0
-    for picture in pixels:
-        if picture is not None:
-            edges = (picture[0], picture[-1], picture[:, 0], picture[:, -1])
-            mean = sum(float(e.sum(dtype=np.int64)) for e in edges) / sum(e.size for e in edges)
-            bright += mean >= 128
-            counted += 1
-    return 1.0 if 2 * bright > counted else 0.0
 
 
 def _subfolders(folder: str) -> list[str]:

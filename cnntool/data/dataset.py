@@ -16,7 +16,8 @@ class Split:
 
     Attributes:
         images: (M, C, H, W), 0..255.
-        labels: (M,), class numbers from 0.
+        labels: (M,), class numbers from 0. In a data set for segmentation (M, H, W) uint8, the
+            class of each pixel, or 255 for none.
         paths: Where each picture came from; empty if they are not files.
     """
 
@@ -68,6 +69,11 @@ class Dataset:
         """(C, H, W) of every picture."""
         _, c, h, w = self.train.images.shape
         return c, h, w
+
+    @property
+    def segments(self) -> bool:
+        """Whether every pixel has a class, not every picture."""
+        return self.train.labels.ndim > 1
 
     def part(self, name: str) -> Split:
         """``train``, ``validation`` or ``test``.

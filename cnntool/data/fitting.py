@@ -13,6 +13,7 @@ network is never shown anything else than what it learned from. In this order:
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -156,7 +157,7 @@ def fitted(
     if gray and pixels.ndim == 3:
         pixels = luma(pixels)
     if size is not None:
-        top, left, height, width, made, _ = placement(*pixels.shape[:2], size, fit)
+        top, left, height, width, made, _ = placement(pixels.shape[0], pixels.shape[1], size, fit)
         part = pixels[top : top + height, left : left + width]
         pixels = resized(replace(picture, pixels=part, alpha=False), made).pixels
     return _eight_bits(pixels, picture.full_range)
@@ -188,6 +189,29 @@ def framed(
     return out
 
 
+def brightness_of_edges(pictures: Iterable[NDArray[np.uint8] | None]) -> float:
+    """What pictures are surrounded with so that it goes unnoticed: 0, black, or 1, white.
+
+    White if the edges of most pictures are bright, as on paper.
+
+    Args:
+        pictures: (H, W) or (H, W, 3) each; None is passed over.
+
+    Example:
+        >>> brightness_of_edges([np.full((3, 3), 250, np.uint8)])
+        1.0
+    """
+    bright = 0
+    counted = 0
+    for picture in pictures:
+        if picture is not None:
+            edges = (picture[0], picture[-1], picture[:, 0], picture[:, -1])
+            mean = sum(float(e.sum(dtype=np.int64)) for e in edges) / sum(e.size for e in edges)
+            bright += mean >= 128
+            counted += 1
+    return 1.0 if 2 * bright > counted else 0.0
+
+
 def on_white(picture: Picture) -> Picture:
     """The picture on white paper, without opacity.
 
@@ -208,31 +232,26 @@ def on_white(picture: Picture) -> Picture:
     return replace(picture, pixels=pixels, alpha=False)
 
 
-def nearest(
-    mask: NDArray[np.generic], size: tuple[int, int], fit: str, outside: int
-) -> NDArray[np.generic]:
+def nearest(mask: NDArray[np.uint8], size: tuple[int, int], fit: str) -> NDArray[np.uint8]:
     """A mask brought to ``size`` as its picture is, each pixel from the nearest one.
 
     Args:
         mask: (H, W).
         size: Rows and columns.
         fit: ``stretch``, ``crop`` or ``pad``.
-        outside: Value of the frame of ``pad``.
+
+    Returns:
+        A new array; with ``pad`` without its frame, as :func:`fitted` gives pictures.
 
     Example:
-        >>> nearest(np.array([[1, 2]]), (2, 4), "stretch", 255).tolist()
+        >>> nearest(np.array([[1, 2]], np.uint8), (2, 4), "stretch").tolist()
         [[1, 1, 2, 2], [1, 1, 2, 2]]
     """
-    top, left, height, width, made, offset = placement(*mask.shape, size, fit)
+    top, left, height, width, made, _ = placement(mask.shape[0], mask.shape[1], size, fit)
     # the middle of each new pixel lies in an old one
     rows = top + (2 * np.arange(made[0]) + 1) * height // (2 * made[0])
     columns = left + (2 * np.arange(made[1]) + 1) * width // (2 * made[1])
-    part = mask[np.ix_(rows, columns)]
-    if made == size:
-        return part
-    out = np.full(size, outside, mask.dtype)
-    out[offset[0] : offset[0] + made[0], offset[1] : offset[1] + made[1]] = part
-    return out
+    return mask[np.ix_(rows, columns)]
 
 
 def _eight_bits(pixels: NDArray[np.generic], full_range: float) -> NDArray[np.uint8]:

@@ -169,7 +169,7 @@ def _read(source: _Source, path: str) -> NDArray[np.generic]:
         raise LimitError(f"{quote(path)}: {size} bytes do not fit the memory that is left") from (
             error
         )
-    found = source.fill(memoryview(array).cast("B")) if size else 0
+    found = source.fill(array.view(np.uint8).data) if size else 0
     if found != size:
         raise _Bad(f"{size} bytes of samples expected, {found} found")
     if source.fill(memoryview(bytearray(1))):

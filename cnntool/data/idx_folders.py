@@ -5,6 +5,9 @@ last hyphens, and with the name of a set in front, as EMNIST has it
 (``emnist-letters-test-images-idx3-ubyte.gz``).
 """
 
+# names stay strings: bytes that are no text pass through
+# ruff: noqa: PTH113, PTH208
+
 from __future__ import annotations
 
 import os
@@ -93,14 +96,13 @@ def load_idx(folder: str, wanted: str = "") -> Dataset:
         labels[part] = read_idx(pair.labels)
         if len(labels[part]) != len(images[part]):
             raise ModelFileError(
-                f"{quote(pair.labels)}: {len(labels[part])} labels for "
-                f"{len(images[part])} pictures"
+                f"{quote(pair.labels)}: {len(labels[part])} labels for {len(images[part])} pictures"
             )
         if emnist:
             images[part] = np.ascontiguousarray(images[part].swapaxes(2, 3))
     if emnist:
         notes.append("pictures of EMNIST lie on their side; they are turned upright")
-    numbered = number_labels(labels, what, _class_file(folder))
+    numbered = number_labels(labels, what, class_file(folder))
     classes = _named(folder, numbered.classes, files["train"].images)
     parts = {part: Split(images[part], numbered.parts[part]) for part in files}
     return Dataset(
@@ -139,7 +141,7 @@ def _named(folder: str, classes: tuple[str, ...], images: str) -> tuple[str, ...
     return names if len(names) == len(classes) else classes
 
 
-def _class_file(folder: str) -> tuple[str, ...]:
+def class_file(folder: str) -> tuple[str, ...]:
     """Names of the classes in ``classes.txt``, one a line; nothing where there is no such file."""
     path = os.path.join(folder, "classes.txt")
     return tuple(_lines(path)) if os.path.isfile(path) else ()

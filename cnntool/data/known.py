@@ -42,6 +42,7 @@ class Known:
         kind: How its files are laid out: ``embedded``, ``idx`` or ``cifar``.
         files: What is downloaded.
         mirrors: Addresses of folders that have these files, the authors' own first.
+        members: Files that are taken out of an archive, and kept in its place.
     """
 
     name: str
@@ -55,11 +56,17 @@ class Known:
     kind: str = "idx"
     files: tuple[Remote, ...] = ()
     mirrors: tuple[str, ...] = ()
+    members: tuple[str, ...] = ()
 
     @property
     def size(self) -> int:
         """Bytes to download."""
         return sum(file.size for file in self.files)
+
+    @property
+    def kept(self) -> tuple[str, ...]:
+        """Names of the files that are there in the end."""
+        return self.members or tuple(file.name for file in self.files)
 
 
 _DIGITS = tuple("0123456789")
@@ -175,6 +182,7 @@ KNOWN: dict[str, Known] = {
                 "https://www.cs.toronto.edu/~kriz/",
                 "https://storage.googleapis.com/s4tf-hosted-binaries/datasets/CIFAR10/",
             ),
+            members=(*(f"data_batch_{number}.bin" for number in range(1, 6)), "test_batch.bin"),
         ),
     )
 }  # fmt: skip

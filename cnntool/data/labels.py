@@ -74,9 +74,7 @@ def number_labels(
     return Numbered(found.parts, found.classes, (*notes, *found.notes))
 
 
-def _words(
-    parts: Mapping[str, NDArray[np.generic]], what: str, names: Sequence[str]
-) -> Numbered:
+def _words(parts: Mapping[str, NDArray[np.generic]], what: str, names: Sequence[str]) -> Numbered:
     texts = {part: _text(labels, f"{what}: labels of {part}") for part, labels in parts.items()}
     classes = tuple(names) or tuple(sorted(set(texts["train"]), key=natural_key))
     place = {name: number for number, name in enumerate(classes)}
@@ -103,9 +101,7 @@ def _text(labels: NDArray[np.generic], what: str) -> list[str]:
     raise ModelFileError(f"{what} are {labels.dtype.name}, those of train words")
 
 
-def _numbers(
-    parts: Mapping[str, NDArray[np.generic]], what: str, names: Sequence[str]
-) -> Numbered:
+def _numbers(parts: Mapping[str, NDArray[np.generic]], what: str, names: Sequence[str]) -> Numbered:
     whole = {part: _whole(labels, f"{what}: labels of {part}") for part, labels in parts.items()}
     train = whole["train"]
     notes: tuple[str, ...] = ()

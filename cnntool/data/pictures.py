@@ -8,7 +8,7 @@ fills.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cnntool.data import memory
-from cnntool.data.fitting import COLORS, FITS, fitted, framed
+from cnntool.data.fitting import COLORS, FITS, brightness_of_edges, fitted, framed
 from cnntool.errors import InputError, ModelFileError, NameNotFound
 from cnntool.files import complaint
 from cnntool.images.reading import inspect, opened, read_bytes
@@ -39,11 +39,20 @@ class Wish:
         size: Rows and columns; None: all pictures have the same already.
         fit: ``stretch``, ``crop`` or ``pad``.
         color: ``gray`` or ``rgb``; None: grey if all pictures are.
+        background: What surrounds padded pictures, from 0 to 1; None: black or white, as their
+            edges are.
     """
 
     size: tuple[int, int] | None = None
     fit: str = "stretch"
     color: str | None = None
+    background: float | None = None
+
+    def surround(self, pictures: Iterable[NDArray[np.uint8] | None]) -> float:
+        """The background for a data set with these pictures, (H, W) or (H, W, 3) each."""
+        if self.fit != "pad" or self.size is None:
+            return 0.0
+        return brightness_of_edges(pictures) if self.background is None else self.background
 
     def check(self) -> None:
         """Raise NameNotFound for unknown words."""
@@ -59,17 +68,22 @@ class Gathered:
 
     Attributes:
         pixels: One array a file, (H, W) or (H, W, 3) uint8; None for a bad file.
-        sizes: How many files have each size (rows, columns), before any fitting.
+        originals: Rows and columns of each file before any fitting; (0, 0) for a bad one.
         modes: How many have each mode of storage.
         notes: How many the reader had something to say about.
         bad: (path, reason) of files that are no pictures.
     """
 
     pixels: list[NDArray[np.uint8] | None] = field(default_factory=list)
-    sizes: Counter[tuple[int, int]] = field(default_factory=Counter)
+    originals: list[tuple[int, int]] = field(default_factory=list)
     modes: Counter[str] = field(default_factory=Counter)
     notes: Counter[str] = field(default_factory=Counter)
     bad: list[tuple[str, str]] = field(default_factory=list)
+
+    @property
+    def sizes(self) -> Counter[tuple[int, int]]:
+        """How many good files have each size, before any fitting."""
+        return Counter(size for size in self.originals if size != (0, 0))
 
     @property
     def colored(self) -> int:
@@ -106,19 +120,20 @@ def gather(paths: Sequence[str], wish: Wish, what: str) -> Gathered:
     if wish.size is not None:
         channels = COLORS.get(wish.color or "gray", 1)
         _check_memory(len(paths), (channels, *wish.size))
+    first = None
     for path, taken in zip(paths, _all(paths, wish), strict=True):
         found.pixels.append(taken.pixels)
+        found.originals.append(taken.size)
         if taken.pixels is None:
             found.bad.append((path, taken.reason))
             continue
-        if not found.sizes and wish.size is None:
-            channels = taken.pixels.size // (taken.size[0] * taken.size[1])
-            _check_memory(len(paths), (channels, *taken.size))
-        found.sizes[taken.size] += 1
+        if wish.size is None and first is None:
+            first = taken.size
+            _check_memory(len(paths), (taken.pixels.size // (first[0] * first[1]), *first))
+        if wish.size is None and taken.size != first:
+            raise _mixed(paths, what)
         found.modes[taken.mode] += 1
         found.notes.update(set(taken.notes))
-        if wish.size is None and len(found.sizes) > 1:
-            raise _mixed(paths, what)
     good = len(paths) - len(found.bad)
     if good < len(found.bad):
         path, reason = found.bad[0]
@@ -129,9 +144,7 @@ def gather(paths: Sequence[str], wish: Wish, what: str) -> Gathered:
     return found
 
 
-def assemble(
-    found: Gathered, wish: Wish, color: str, background: float = 0.0
-) -> NDArray[np.uint8]:
+def assemble(found: Gathered, wish: Wish, color: str, background: float = 0.0) -> NDArray[np.uint8]:
     """The good pictures as one array (M, C, H, W); their own arrays are let go on the way.
 
     Args:

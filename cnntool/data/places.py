@@ -4,20 +4,25 @@ Everything here can be made again, by unpacking or by downloading, so its place 
 folder. Deleting it costs time and nothing else.
 """
 
+# names stay strings: bytes that are no text pass through
+# ruff: noqa: PTH111, PTH113, PTH117
+
 from __future__ import annotations
 
 import os
 import sys
+
+from cnntool.data.known import Known
 
 INSTALLED = ("/usr/share/datasets", "/usr/local/share/datasets")
 """Where distributions of Linux install data sets, each in a folder of its name."""
 
 
 def cache_folder() -> str | None:
-    """The folder of cnntool in the user's cache; it need not exist. None for a user without home.
+    r"""The folder of cnntool in the user's cache; it need not exist. None for a user without home.
 
     ``$XDG_CACHE_HOME/cnntool`` where that variable holds an absolute path, else
-    ``%LOCALAPPDATA%\\cnntool`` on Windows and ``~/.cache/cnntool`` elsewhere.
+    ``%LOCALAPPDATA%\cnntool`` on Windows and ``~/.cache/cnntool`` elsewhere.
 
     Reference:
         XDG Base Directory Specification 0.8: relative paths in the variable are ignored.
@@ -34,6 +39,17 @@ def download_folder(name: str) -> str | None:
     """Where the data set ``name`` is downloaded to; None for a user without home."""
     cache = cache_folder()
     return None if cache is None else os.path.join(cache, "datasets", name)
+
+
+def found(entry: Known) -> str | None:
+    """The folder that holds all files of a known data set, packed or not; None if there is none."""
+    for folder in candidates(entry.name):
+        paths = [os.path.join(folder, name) for name in entry.kept]
+        if paths and all(
+            os.path.isfile(path) or os.path.isfile(path.removesuffix(".gz")) for path in paths
+        ):
+            return folder
+    return None
 
 
 def candidates(name: str) -> tuple[str, ...]:

@@ -16,6 +16,7 @@ CHANNELS = (1, 3)
 
 _PIECE = 1 << 22  # samples looked at in one go
 _EXACT = 0.25  # nearest byte is certain below this
+_EPSILON = {2: 2.0**-10, 4: 2.0**-23, 8: 2.0**-52}  # of floats of so many bytes
 
 
 def as_pictures(array: NDArray[np.generic], what: str) -> tuple[NDArray[np.uint8], tuple[str, ...]]:
@@ -63,9 +64,7 @@ def _channels_first(array: NDArray[np.generic], what: str) -> NDArray[np.generic
     )
 
 
-def as_bytes(
-    array: NDArray[np.generic], what: str
-) -> tuple[NDArray[np.uint8], tuple[str, ...]]:
+def as_bytes(array: NDArray[np.generic], what: str) -> tuple[NDArray[np.uint8], tuple[str, ...]]:
     """Samples as uint8, and notes.
 
     Args:
@@ -83,7 +82,8 @@ def as_bytes(
             return samples, (f"{what}: no sample is above 1, of 255; the pictures are black",)
         return samples, ()
     if dtype.kind == "b":
-        return array.astype(np.uint8) * np.uint8(255), (f"{what}: true and false read as 255 and 0",)
+        note = f"{what}: true and false read as 255 and 0"
+        return array.astype(np.uint8) * np.uint8(255), (note,)
     if dtype.kind not in "iuf":
         raise ModelFileError(f"{what}: samples of type {dtype.name}; pictures have numbers")
     if not array.size:
@@ -112,7 +112,7 @@ def _rounded(values: NDArray[np.generic], unit: bool, what: str) -> NDArray[np.f
         exact *= 255
     nearest = np.rint(exact)
     # k/255 is off by a rounding or two in the type it was stored in
-    slack = min(_EXACT, 510 * float(np.finfo(values.dtype).eps)) if unit else 0.0
+    slack = min(_EXACT, 510 * _EPSILON[values.dtype.itemsize]) if unit else 0.0
     wrong = np.abs(exact - nearest) > slack
     if wrong.any():
         sample = float(values[wrong].reshape(-1)[0])

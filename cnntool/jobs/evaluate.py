@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -21,8 +22,9 @@ from cnntool.predict.classifier import Classifier
 from cnntool.predict.evaluation import Evaluation, class_numbers, evaluate
 from cnntool.predict.model import TrainedModel
 from cnntool.predict.words import MEANS
-from cnntool.report.confusion import confusion_picture
+from cnntool.report.confusion import confused_pairs, confusion_png
 from cnntool.report.grids import grid
+from cnntool.report.lettering import drawable
 from cnntool.report.tables import Row
 
 PARTS = ("test", "validation", "train")
@@ -141,13 +143,9 @@ def confusion_rows(found: Evaluation) -> Iterator[Row]:
         yield {_CORNER: label, **named}
 
 
-def confused_lines(found: Evaluation, most: int = 5) -> Iterator[str]:
+def confused(found: Evaluation) -> list[str]:
     """Lines about the pairs of classes that are mistaken most often."""
-    names = found.classes
-    for pair in found.most_confused(most):
-        yield f"{pair.count} of {names[pair.true]} taken for {names[pair.predicted]} " + (
-            f"({100 * pair.share:.1f} %)"
-        )
+    return confused_pairs(found.confusion, found.classes)
 
 
 # --- files
@@ -169,12 +167,19 @@ PICTURES = tuple(suffix for name in WRITABLE for suffix in FORMATS[name].suffixe
 """Suffixes of sheets of pictures."""
 
 
-def write_confusion(found: Evaluation, path: str, *, force: bool) -> None:
-    """The confusion matrix as ``.csv`` or as a picture."""
+def write_confusion(found: Evaluation, path: str, title: str, *, force: bool) -> None:
+    """The confusion matrix as ``.csv`` or as a picture.
+
+    Args:
+        found: Results.
+        path: The file; its suffix was checked.
+        title: First line of the picture.
+        force: Replace a file that exists.
+    """
     if path.lower().endswith(".csv"):
         data = _confusion_csv(found)
     else:
-        data = _encoded(confusion_picture(found.confusion, found.classes), path)
+        data = confusion_png(found.confusion, found.classes, title)
     write_whole(path, data, force=force)
 
 
@@ -193,23 +198,21 @@ def write_worst(found: Evaluation, split: Split, most: int, path: str, *, force:
     captions = []
     for n in chosen:
         lines = [
-            f"{names[found.labels[n]]} as {names[found.predictions[n]]} {found.scores[n]:.2f}",
-            f"loss {found.losses[n]:.2f}",
+            names[found.labels[n]],
+            f"as {names[found.predictions[n]]}",
+            f"{found.scores[n]:.2f}, loss {found.losses[n]:.2f}",
         ]
         if split.paths:
-            lines.append(split.paths[n])
-        captions.append("\n".join(lines))
+            lines.append(os.path.basename(split.paths[n]))
+        captions.append("\n".join(drawable(line) for line in lines))
     pictures = [_displayed(split.images[n]) for n in chosen]
-    write_whole(path, _encoded(grid(pictures, captions=captions), path), force=force)
+    sheet = Picture(grid(pictures, captions=captions))
+    write_whole(path, encode(sheet, by_suffix(path) or "png"), force=force)
 
 
 def _displayed(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """(C, H, W) -> (H, W) or (H, W, 3)."""
     return image[0] if len(image) == 1 else np.ascontiguousarray(image.transpose(1, 2, 0))
-
-
-def _encoded(pixels: NDArray[np.uint8], path: str) -> bytes:
-    return encode(Picture(pixels), by_suffix(path) or "png")
 
 
 # --- gates

@@ -102,9 +102,10 @@ class Answers:
         if self._waiting:
             images = np.stack([image for _, image in self._waiting], axis=3)
             shares = self._classify.scores(self._classify(images))
-            for (path, _), column in zip(self._waiting, shares.T, strict=True):
-                self._rows.extend(self._of(path, column))
-            self._waiting = []
+            columns = zip(self._waiting, shares.T, strict=True)
+            rows = deque(row for (path, _), column in columns for row in self._of(path, column))
+            # one statement, in which no signal comes
+            self._rows, self._waiting = rows, []
             self._give()
 
     def _give(self) -> None:

@@ -202,7 +202,7 @@ class Network:
             ShapeError: The inputs do not have the network's shape.
         """
         self.check_inputs(x)
-        xp, count = self.device.xp, x.shape[-1]
+        xp, count, batch = self.device.xp, x.shape[-1], max(1, batch)
         y = xp.empty((*self.output, count), dtype=self.dtype)
         run = self.run(threads=threads)
         for first in range(0, count, batch):

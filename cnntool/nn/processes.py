@@ -14,11 +14,13 @@ import os
 import signal
 import struct
 import sys
+import threading
 import traceback
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from math import prod
+from types import FrameType
 from typing import Any, NoReturn
 
 import numpy as np
@@ -261,7 +263,7 @@ class ProcessTeam(Team):
             SystemFailure: The system has no more processes or pipes.
         """
         pipes: list[int] = []
-        with _signals_held() as usual:
+        with _signals_held():
             try:
                 pipes += os.pipe()
                 pipes += os.pipe()
@@ -280,7 +282,6 @@ class ProcessTeam(Team):
                 try:
                     for signum in _SIGNALS:
                         signal.signal(signum, signal.SIG_IGN)
-                    signal.pthread_sigmask(signal.SIG_SETMASK, usual)
                     os.close(task_in)
                     os.close(answer_out)
                     for sibling in self._crew:
@@ -322,17 +323,25 @@ class ProcessTeam(Team):
 
 
 @contextlib.contextmanager
-def _signals_held() -> Iterator[set[signal.Signals]]:
-    """Keep signals waiting meanwhile, so that Ctrl-C leaves no worker without a record.
+def _signals_held() -> Iterator[None]:
+    """Let signals wait meanwhile, so that Ctrl-C leaves no worker without a record.
 
-    Gives what was held before.
+    Their handlers run in the main thread, whichever thread gets them, so blocking them in one
+    thread would not be enough. In other threads there is nothing to wait for.
     """
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, ())
-    try:
-        signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
-        yield before  # type: ignore[misc]
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    handlers = {
+        signum: handler for signum in _SIGNALS if callable(handler := signal.getsignal(signum))
+    }
+    received: list[tuple[int, FrameType | None]] = []
+    with contextlib.ExitStack() as stack:
+        stack.callback(lambda: [handlers[at[0]](*at) for at in received])  # as the last of all
+        for signum, handler in handlers.items():
+            stack.callback(signal.signal, signum, handler)
+            signal.signal(signum, lambda *at: received.append(at))
+        yield
 
 
 def _read(descriptor: int, count: int) -> bytes:

@@ -14,7 +14,7 @@ from cnntool.errors import InputError, OptionError, ShapeError
 from cnntool.predict import metrics
 from cnntool.predict.classifier import Classifier
 from cnntool.predict.metrics import ClassScores, Confused, Counts
-from cnntool.predict.words import MEANS, check_measure
+from cnntool.predict.words import check_measure
 
 TOP = (1, 2, 3, 5)
 """How many of the best classes are looked at, where there are more classes than that."""
@@ -78,7 +78,7 @@ class Evaluation:
         return metrics.per_class(self.confusion)
 
     def mean(self, what: str) -> float:
-        """Mean over all classes of one of :data:`~cnntool.predict.words.MEANS`, each class counting alike."""
+        """Mean over all classes, each counting alike, of ``precision``, ``recall`` or ``f1``."""
         return metrics.mean_of_classes([getattr(scores, what) for scores in self.per_class])
 
     def most_confused(self, most: int = 5) -> list[Confused]:
@@ -93,7 +93,7 @@ class Evaluation:
         """A number that is better when it is higher, by its name.
 
         Args:
-            name: ``accuracy``, ``top-K``, or one of :data:`~cnntool.predict.words.MEANS`.
+            name: ``accuracy``, ``top-K``, ``precision``, ``recall`` or ``f1``.
 
         Raises:
             NameNotFound: There is no such number.

@@ -20,7 +20,7 @@ def picture_shape(model: SavedModel) -> tuple[int, int, int]:
     if model.features is not None:
         return model.preprocessing.channels, *model.features.size
     if len(model.input) != 3:
-        raise ShapeError(f"the model takes {times(model.input)} numbers, not pictures")
+        raise ShapeError(f"the model takes {times(model.input)}, not pictures")
     c, h, w = model.input
     return c, h, w
 

@@ -18,7 +18,7 @@ _BEGINNINGS: tuple[tuple[int, bytes, str], ...] = (
     (0, b"BZh", "a bzip2 file"),
     (0, b"%PDF", "a PDF file"),
 )
-_PICKLE = re.compile(rb"\x80[\x02-\x05][(\x5d\x7d\x8a-\x8f\x94\x95c\x58]")
+_PICKLE = re.compile(rb"\x80[\x02-\x05].{6}[^{]", re.DOTALL)  # a header's length has a { behind it
 # version of the format; then the producer's name, the graph or the like
 _ONNX = re.compile(rb"\x08[\x01-\x20][\x12\x1a\x22\x28\x32\x3a\x42]")
 _OBJECTS = re.compile(rb"'descr': *(?:\[.*)?'\|?O'?")

@@ -126,8 +126,8 @@ def find_model(path: str | os.PathLike[str]) -> str:
             return os.fspath(file)
         if (place / CHECKPOINT_FILE).is_file():
             raise ModelFileError(
-                f"{quote(name)}: its training has not made a model yet; "
-                f"'cnntool train --resume {quote(name)}' goes on with it"
+                f"{quote(name)}: its training has not made a model yet; go on with it: cnntool "
+                f"train --resume {quote(name)}"
             )
         raise ModelFileError(f"{quote(name)}: no {MODEL_FILE} in this folder; {_ADVICE}")
     if not place.exists() and name in models.MODELS:
@@ -147,6 +147,6 @@ def _check_use(saved: SavedModel, where: str, task: str) -> None:
         )
     if len(saved.input) != 3 and saved.features is None:
         raise OptionError(
-            f"{where}: it takes vectors of {times(saved.input)} numbers; one that takes pictures "
+            f"{where}: it takes vectors of {times(saved.input)}; one that takes pictures "
             "is needed here"
         )

@@ -135,14 +135,12 @@ class Preprocessor:
         usual = self.how.brightness
         if usual is None:
             return ""
-        found, negative = float(image.mean()) / 255, 1 - usual
+        found, negative = int(image.sum(dtype=np.int64)) / (255 * image.size), 1 - usual
         if abs(found - usual) - abs(found - negative) <= MARGIN:
             return ""
-        advice = "try it without --invert" if inverted else "if it is a negative of them, --invert"
-        return (
-            f"its brightness is {found:.2f}, unlike the training's pictures with {usual:.2f}; "
-            f"{advice}"
-        )
+        advice = "try it without --invert" if inverted else "--invert takes its negative"
+        unlike = f"brightness {found:.2f} is unlike that of the training's pictures, {usual:.2f}"
+        return f"{unlike}; {advice}"
 
 
 def _histograms(images: Array, how: HogFeatures) -> Array:

@@ -66,6 +66,7 @@ def fit(
     max_iter: int = MAX_ITER,
     class_weight: Sequence[float] | None = None,
     preprocessing: Preprocessing | None = None,
+    threads: int = 1,
     report: Report | None = None,
 ) -> Result:
     """A classifier of the pictures of a data set.
@@ -88,6 +89,7 @@ def fit(
         class_weight: How much a picture of each class counts; all the same if left out.
         preprocessing: How pictures were made ready: its colour, fit, background and brightness are
             kept. If left out, they are told from the pictures themselves.
+        threads: Threads that share the pictures in the search.
         report: Called as it goes on; the search ends where it answers True to a step.
 
     Raises:
@@ -127,6 +129,7 @@ def fit(
         l2=l2,
         max_iter=max_iter,
         class_weight=class_weight,
+        threads=threads,
         report=step,
     )
     scores = found.weight @ features + found.bias[:, None]

@@ -12,12 +12,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from itertools import pairwise
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cnntool.errors import InputError, OptionError, ShapeError
+from cnntool.ops.sharing import share
 
 Report = Callable[[int, int, float], object]
 """Gets the number of the iteration, the most that there may be, and the loss."""
@@ -56,6 +58,7 @@ def fit_logistic(
     l2: float,
     max_iter: int = 100,
     class_weight: Sequence[float] | None = None,
+    threads: int = 1,
     report: Report | None = None,
 ) -> Fit:
     """The weights of a linear classifier.
@@ -68,6 +71,7 @@ def fit_logistic(
             the number of samples; 1 / (l2·N) is what other programs call C.
         max_iter: Steps at most, >= 1.
         class_weight: How much a sample of each class counts, > 0; all the same if left out.
+        threads: Threads that share the samples; how sums are rounded depends on it.
         report: Called after each step; the search ends where it answers True.
 
     Shape:
@@ -90,7 +94,7 @@ def fit_logistic(
     from scipy.optimize import minimize
 
     _check(features, labels, classes, l2, max_iter, class_weight)
-    loss = Loss(features, labels, classes, l2, class_weight)
+    loss = Loss(features, labels, classes, l2, class_weight, threads)
     done, last = 0, 0.0
 
     # scipy tells by the name of the argument that this one wants the whole state
@@ -125,6 +129,14 @@ def fit_logistic(
     )
 
 
+class _Part(NamedTuple):
+    """Sums over some of the samples: loss, and its gradients by bias and weights."""
+
+    loss: float = 0.0
+    grad_bias: NDArray[np.float64] = np.empty(0)
+    grad_weight: NDArray[np.float64] = np.empty(0)
+
+
 class Loss:
     """The loss and its gradient as functions of one vector: weights, row by row, then biases.
 
@@ -134,6 +146,7 @@ class Loss:
         classes: K.
         l2: Regularisation.
         class_weight: How much a sample of each class counts.
+        threads: Threads that share the samples.
     """
 
     def __init__(
@@ -143,8 +156,12 @@ class Loss:
         classes: int,
         l2: float,
         class_weight: Sequence[float] | None = None,
+        threads: int = 1,
     ) -> None:
         self.features, self.labels, self.classes, self.l2 = features, labels, classes, l2
+        count, threads = len(labels), max(1, min(threads, len(labels)))
+        cuts = [count * thread // threads for thread in range(threads + 1)]
+        self._shares = [slice(first, end) for first, end in pairwise(cuts)]
         self.mean, self.deviation = _moments(features)
         weights = np.ones(len(labels))
         if class_weight is not None:
@@ -166,24 +183,42 @@ class Loss:
         """Loss and gradient at one place."""
         standard, _ = self._parts(vector)
         weight, bias = self.unfolded(vector)
-        dtype, samples = self.features.dtype, np.arange(len(self.labels))
-        scores = weight.astype(dtype) @ self.features  # K N
-        scores += bias.astype(dtype)[:, None]
+        dtype, parts = self.features.dtype, [_Part()] * len(self._shares)
+        weight, bias = weight.astype(dtype), bias.astype(dtype)[:, None]
+
+        def work(numbers: Sequence[int]) -> None:
+            for number in numbers:
+                parts[number] = self._part(weight, bias, self._shares[number])
+
+        share(range(len(parts)), work, threads=len(parts))
+        loss = sum(part.loss for part in parts)
+        grad_bias = np.sum([part.grad_bias for part in parts], axis=0)
+        grad_weight = np.sum([part.grad_weight for part in parts], axis=0)
+        grad_weight -= grad_bias[:, None] * self.mean
+        grad_weight /= self.deviation
+        grad_weight += self.l2 * standard
+        penalty = 0.5 * self.l2 * float(np.vdot(standard, standard))
+        return loss + penalty, np.concatenate([grad_weight.ravel(), grad_bias])
+
+    def _part(self, weight: NDArray[Any], bias: NDArray[Any], chosen: slice) -> _Part:
+        """What some samples give."""
+        features, labels = self.features[:, chosen], self.labels[chosen]
+        weights, samples = self._weights[chosen], np.arange(len(labels))
+        scores = weight @ features  # K n
+        scores += bias
         scores -= scores.max(axis=0)
-        right = scores[self.labels, samples]
+        right = scores[labels, samples]
         np.exp(scores, out=scores)
         total = scores.sum(axis=0)
-        loss = float(np.dot((np.log(total) - right).astype(np.float64), self._weights))
-        # gradient of the loss by the scores: (probability - [class is right]) · weight of sample
-        scores *= self._weights / total
-        scores[self.labels, samples] -= self._weights
-        grad_bias = scores.sum(axis=1, dtype=np.float64)
-        by_weight = (scores @ self.features.T).astype(np.float64)  # K d
-        by_weight -= grad_bias[:, None] * self.mean
-        by_weight /= self.deviation
-        by_weight += self.l2 * standard
-        penalty = 0.5 * self.l2 * float(np.vdot(standard, standard))
-        return loss + penalty, np.concatenate([by_weight.ravel(), grad_bias])
+        loss = float(np.dot((np.log(total) - right).astype(np.float64), weights))
+        # gradient of the loss by the scores: (share - [class is right]) · weight of the sample
+        scores *= weights / total
+        scores[labels, samples] -= weights
+        return _Part(
+            loss,
+            scores.sum(axis=1, dtype=np.float64),
+            (scores @ features.T).astype(np.float64),  # K d
+        )
 
     def _parts(self, vector: NDArray[np.float64]) -> tuple[NDArray[Any], NDArray[Any]]:
         cut = self.classes * len(self.features)

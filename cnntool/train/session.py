@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cnntool.backend import Backend
-from cnntool.data import batches
+from cnntool.data.batches import Batches
 from cnntool.data.dataset import Dataset, Split
 from cnntool.errors import Diverged, ModelFileError
 from cnntool.nn import optim, parse, schedule
@@ -90,8 +90,8 @@ class Session:
         self.preparation = Preparation.of(dataset, options)
         self.network = Network(parse(options.spec), options.input, device=device)
         self.network.initialise(options.seed, options.init or None)
-        count = len(dataset.train)
-        self.batches = -(-count // options.batch_size)
+        self._pictures = Batches(dataset.train, options.batch_size, options.seed)
+        self.batches = len(self._pictures)
         xp = device.xp
         choices = {"momentum": options.momentum, "nesterov": options.momentum > 0}
         self.optimiser = optim.create(
@@ -164,24 +164,21 @@ class Session:
         return True
 
     def _epoch(self, watcher: Watcher) -> bool:
-        progress, options = self.progress, self.options
-        train = self.dataset.train
-        order = batches.order(len(train), options.seed, progress.epoch)
+        progress = self.progress
         xp = self.network.device.xp
         lr = 0.0
-        while progress.batch < self.batches:
-            began = time.perf_counter()
-            first = progress.batch * options.batch_size
-            x, labels = batches.gather(train, order[first : first + options.batch_size])
+        began = time.perf_counter()
+        for x, labels in self._pictures.epoch(progress.epoch, progress.batch):
             lr = self.schedule.lr(progress.step)
             loss = self._step(xp.asarray(x), xp.asarray(labels), lr)
             if not self.network.device.is_gpu or progress.step % LOOK_EVERY == 0:
                 loss = float(loss)
                 self._check(loss, lr)
             progress.count(loss, self._step.right, len(labels))
-            spent = time.perf_counter() - began
-            progress.seconds += spent
-            progress.epoch_seconds += spent
+            now = time.perf_counter()
+            progress.seconds += now - began
+            progress.epoch_seconds += now - began
+            began = now
             watcher.step(loss, len(labels), lr)
             if watcher.stop() and progress.batch < self.batches:
                 return False
@@ -236,9 +233,10 @@ class Session:
     def outputs(self, split: Split) -> NDArray[Any]:
         """Logits (K, M) for pictures, prepared as in prediction."""
         device, many = self.network.device, 2048
+        pictures = Batches(split, many, None)
         parts = []
         for first in range(0, len(split), many):
-            x, _ = batches.gather(split, np.arange(first, min(first + many, len(split))))
+            x, _ = pictures.take(np.arange(first, min(first + many, len(split))))
             prepared = self.preparation.picture(device.xp.asarray(x))
             parts.append(device.to_host(self._predictor(prepared)))
         return np.concatenate(parts, axis=-1)

@@ -127,6 +127,22 @@ def test_the_first_that_learns_gives_no_gradient_further(text, fuse):
     assert np.isfinite(found).all() and found.tobytes() == wanted.tobytes()
 
 
+@pytest.mark.parametrize("text", [
+    "relu | conv 3 3", "tanh | dropout 0.2 | batchnorm", "flatten | dense 3 | relu",
+    "residual(relu) | conv 2 1 | relu", "concat(relu, tanh) | residual(conv 4 1) | relu",
+])  # fmt: skip
+def test_what_comes_before_does_not_make_it_work(text):
+    """The last layer is the first that learns: its own part of the way back gives nothing."""
+    net = filled(text, (2, 4, 5))
+    x = np.random.default_rng(0).standard_normal((2, 4, 5, 3))
+    run = Run(tensors=net.tensors, training=True, keeps_statistics=False)
+    *before, last = net.layers.parts
+    for part in before:
+        x, _ = part.forward(x, run)
+    y, backward = last.forward(x, run)
+    assert backward(np.ones_like(y)) is None
+
+
 @pytest.mark.parametrize("text", ["relu", "flatten | softmax", "residual(tanh) | maxpool 2"])
 def test_nothing_learns(text):
     net = filled(text, (2, 4, 5))

@@ -245,7 +245,7 @@ def test_batches_change_nothing(net, x):
     exact = Network(parse(SPEC), SHAPE, dtype=np.float64)
     exact.load(net.state())
     wanted = exact.predict(x)
-    for batch in (1, 2, 5, 64):
+    for batch in (0, 1, 2, 5, 64):
         for threads in (1, 2, 7):
             assert near(net.predict(x, batch=batch, threads=threads), wanted, 1e-6)
     assert net.predict(x[..., :0]).shape == (3, 0)

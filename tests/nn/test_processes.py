@@ -5,6 +5,7 @@ import gc
 import os
 import signal
 import sys
+import threading
 import time
 
 import numpy as np
@@ -71,6 +72,16 @@ def test_forgotten_teams_in_a_cycle():
         pids |= children()
     gc.collect()
     assert pids and not alive(pids)
+
+
+def test_teams_of_other_threads():
+    """Who calls need not be the main thread."""
+    found = []
+    with ProcessTeam(2, pid_of) as crew:
+        thread = threading.Thread(target=lambda: found.append(crew.run(2)))
+        thread.start()
+        thread.join(10)
+        assert found == [crew.run(2)] and found[0][0] == os.getpid()
 
 
 # --- workers that are killed ---
@@ -346,7 +357,7 @@ def test_signals_wait_while_workers_are_made_and_sent_home(monkeypatch):
         with pytest.raises(KeyboardInterrupt):
             crew.run(2)
         assert caught == [""] and children() == set()
-        assert signal.pthread_sigmask(signal.SIG_BLOCK, ()) & {signal.SIGUSR1} == set()
+        assert signal.getsignal(signal.SIGUSR1) is handle
     finally:
         signal.signal(signal.SIGUSR1, before)
 

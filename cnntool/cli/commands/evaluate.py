@@ -90,8 +90,8 @@ class Gate(click.ParamType[tuple[str, float]]):
     "gates",
     type=Gate(),
     multiple=True,
-    help="End with status 1 if the number is lower: accuracy, precision, recall, f1 (means over the "
-    "classes) or top-K.",
+    help="End with status 1 if a number is lower: accuracy, top-K, or precision, recall, f1 as "
+    "means over the classes.",
 )
 @option(
     "--batch-size",
@@ -164,7 +164,7 @@ def command(
         )
     _show(found, str(sample), form)
     if confusion is not None:
-        job.write_confusion(found, confusion, force=run.force)
+        job.write_confusion(found, confusion, str(sample), force=run.force)
     if top_losses is not None:
         job.write_worst(found, sample.split, *top_losses, force=run.force)
     job.check_gates(found, gates)
@@ -189,8 +189,7 @@ def _show(found: Evaluation, sample: str, form: str) -> None:
         _table(job.confusion_rows(found), None)
     else:
         emit(f"\n{len(found.classes)} classes: --confusion FILE.csv writes their matrix")
-    confused = list(job.confused_lines(found))
-    if confused:
+    if confused := job.confused(found):
         emit("\nmost confused: " + "; ".join(confused))
 
 

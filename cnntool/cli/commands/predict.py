@@ -82,7 +82,8 @@ def command(
     with classify:
         classify.start()
         if run.verbose:
-            warn(f"model: {used}, {classify.group} pictures at a time, {classify.workers} workers")
+            workers = f"{classify.workers} worker" + ("s" if classify.workers > 1 else "")
+            warn(f"model: {used}, {classify.group} pictures at a time, {workers}")
         with table(TableWriter, run, inputs, form, columns(top)) as writer:
             answers = Answers(classify, used.classes, top=top, emit=writer.row)
 

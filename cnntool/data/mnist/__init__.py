@@ -140,7 +140,7 @@ def _from_cache() -> NDArray[np.uint8] | None:
             if not stat.S_ISREG(found.st_mode) or found.st_size != size:
                 return None
             images = np.empty(size, np.uint8)
-            view = memoryview(images)
+            view = images.data
             while view:
                 count = file.readinto(view)
                 if not count:
