@@ -243,6 +243,8 @@ def command_page(name: str, command: click.Command) -> str:
     lines += [*paragraphs(command.help or ""), *options(command, context)]
     if name == "kernels":
         lines += kernel_sections()
+    for below in getattr(command, "subcommands", {}).values():
+        lines += subcommand_section(name, below, parent)
     lines += exits("4", "5")
     if isinstance(command, Command) and command.examples:
         lines += [".SH EXAMPLES", *as_written(command.examples)]
@@ -251,6 +253,22 @@ def command_page(name: str, command: click.Command) -> str:
               "hog": ["flatten"], "flatten": ["hog"]}  # fmt: skip
     lines += see_also(["cnntool", *(f"cnntool-{other}" for other in others.get(name, []))])
     return "\n".join(lines) + "\n"
+
+
+def subcommand_section(
+    name: str, command: click.Command, parent: click.Context
+) -> list[str]:
+    """A command below another one, as a section of that one's page."""
+    full = f"{name} {command.name}"
+    context = click.Context(command, info_name=full, parent=parent, **group.context_settings)
+    usage = " ".join(italic(piece) for piece in command.collect_usage_pieces(context))
+    lines = [f'.SH "{roff(full.upper())}"', f"{bold(f'cnntool {full}')} {usage}"]
+    lines += [".PP", *paragraphs(command.help or "")]
+    # its options follow the paragraph, under smaller headings
+    lines += [line.replace(".SH OPTIONS", '.SS "Options"') for line in options(command, context)]
+    if isinstance(command, Command) and command.examples:
+        lines += ['.SS "Examples"', *as_written(command.examples)]
+    return lines
 
 
 def pages() -> dict[str, str]:

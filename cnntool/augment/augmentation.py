@@ -9,7 +9,7 @@ import numpy as np
 
 from cnntool.augment.chance import Chance
 from cnntool.augment.language import format_steps, parse
-from cnntool.augment.session import Session, session
+from cnntool.augment.session import IGNORE, Session, session
 from cnntool.augment.steps import Step, check_steps
 from cnntool.backend import Array
 
@@ -108,12 +108,12 @@ class Augmentation:
         total: int | None = None,
         full_range: float = 255.0,
         alpha: bool = False,
+        ignore: int = IGNORE,
     ) -> tuple[Array, Array]:
         """Changed pictures, and their masks moved as they were.
 
         Masks take the label of the nearest pixel; where the picture shows what lies beyond its
-        border, they hold 255, which stands for no class. Colours, blur, noise and holes leave them
-        alone.
+        border, they hold ``ignore``. Colours, blur, noise and holes leave them alone.
 
         Args:
             x: As for :meth:`apply`, like the others.
@@ -124,13 +124,14 @@ class Augmentation:
             total: Pictures of the whole batch.
             full_range: Largest sample of pictures.
             alpha: Whether the last channel is opacity.
+            ignore: The label of what lies beyond a mask: no class.
 
         Shape:
             x (C, H, W, N), masks (K, H, W, N) -> the same, float32 and the masks' dtype.
 
         Raises:
             ShapeError: As for :meth:`apply`, or masks of another size than their pictures.
-            OptionError: Labels that are no integers, or of a type without 255.
+            OptionError: Labels that are no integers, or of a type that cannot hold ``ignore``.
 
         Example:
             >>> x = np.zeros((1, 2, 3, 1), np.uint8)
@@ -141,8 +142,8 @@ class Augmentation:
                    [255,   4,   5]], dtype=uint8)
         """
         work = session(self.steps, x, seed, step, offset, total, full_range)
-        work.check_masks(x, masks)
-        return work.pictures(x, alpha), work.labels(masks)
+        work.check_masks(x, masks, ignore)
+        return work.pictures(x, alpha), work.labels(masks, ignore)
 
     def drawn(
         self, size: tuple[int, int], count: int = 1, *, seed: int, step: int, offset: int = 0

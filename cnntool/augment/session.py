@@ -74,12 +74,12 @@ class Session:
         self._others = [one for one in self.drawn if one.step.entry.family != "geometry"]
         self._places: Places | None = None
 
-    def check_masks(self, x: Array, masks: Array) -> None:
+    def check_masks(self, x: Array, masks: Array, ignore: int) -> None:
         """Refuse masks that do not fit their pictures.
 
         Raises:
             ShapeError: They have another size or number.
-            OptionError: Their type has no 255.
+            OptionError: Their type cannot hold ``ignore``.
         """
         if masks.ndim != 4 or masks.shape[1:] != x.shape[1:]:
             raise ShapeError(
@@ -87,9 +87,9 @@ class Session:
                 "columns and number must be the same"
             )
         dtype = np.dtype(masks.dtype)
-        if dtype.kind not in "iu" or np.iinfo(dtype).max < IGNORE:
+        if dtype.kind not in "iu" or not np.iinfo(dtype).min <= ignore <= np.iinfo(dtype).max:
             raise OptionError(
-                f"labels of type {dtype} cannot hold {IGNORE}, the label of what lies beyond a "
+                f"labels of type {dtype} cannot hold {ignore}, the label of what lies beyond a "
                 "mask; use uint8 or int64"
             )
 
@@ -108,11 +108,11 @@ class Session:
         colours, opacity = self._changed(xp.ascontiguousarray(y[:-1]), y[-1:])
         return xp.concatenate([self._clipped(colours), opacity])
 
-    def labels(self, masks: Array) -> Array:
+    def labels(self, masks: Array, ignore: int) -> Array:
         """Moves done to masks (K, H, W, N)."""
         if not self._moves or masks.shape[-1] == 0:
             return masks.copy()
-        return sample_labels(masks, self._where(), IGNORE)
+        return sample_labels(masks, self._where(), ignore)
 
     def described(self, image: int) -> list[dict[str, Any]]:
         """What was drawn for one picture, as plain values; for sessions on the host."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from typing import Any
 
 import click
@@ -43,7 +44,7 @@ class Option(click.Option):
         """The text of the first variable that is set and not empty."""
         word = self.long_name.replace("-", "_").upper()
         prefixes = dict.fromkeys((ctx.auto_envvar_prefix, ctx.find_root().auto_envvar_prefix))
-        names = [f"{prefix}_{word}" for prefix in prefixes if prefix]
+        names = [f"{prefix}_{word}".replace(" ", "_") for prefix in prefixes if prefix]
         return next((text for name in names if (text := os.environ.get(name))), None)
 
 
@@ -52,11 +53,20 @@ class Command(click.Command):
 
     Args:
         examples: Lines of the help's first block; ``$`` is not written.
+        subcommands: Commands that take over where their name is the first word: ``cnntool datasets
+            download`` besides ``cnntool datasets mnist``.
     """
 
-    def __init__(self, *args: Any, examples: str = "", **kwargs: Any) -> None:
+    def __init__(
+        self,
+        *args: Any,
+        examples: str = "",
+        subcommands: Sequence[click.Command] = (),
+        **kwargs: Any,
+    ) -> None:
         super().__init__(*args, **kwargs)
         self.examples = example_lines(examples)
+        self.subcommands = {str(command.name): command for command in subcommands}
 
     def format_help_text(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Examples, then what the command does."""
@@ -64,7 +74,7 @@ class Command(click.Command):
         super().format_help_text(ctx, formatter)
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """One block of options a heading."""
+        """One block of options a heading, then the commands below this one."""
         blocks: dict[str, list[tuple[str, str]]] = {heading: [] for heading in HEADINGS}
         for parameter in self.get_params(ctx):
             record = parameter.get_help_record(ctx)
@@ -75,3 +85,11 @@ class Command(click.Command):
             if records:
                 with formatter.section(heading):
                     formatter.write_dl(records)
+        if self.subcommands:
+            with formatter.section("Commands"):
+                formatter.write_dl(
+                    [
+                        (name, command.get_short_help_str(300))
+                        for name, command in self.subcommands.items()
+                    ]
+                )

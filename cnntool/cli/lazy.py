@@ -72,4 +72,7 @@ class LazyGroup(click.Group):
         name, command, rest = super().resolve_command(ctx, args)
         if isinstance(command, LazyCommand):
             command = command.load()
+        below = getattr(command, "subcommands", {})
+        if rest and rest[0] in below:
+            return f"{name} {rest[0]}", below[rest[0]], rest[1:]
         return name, command, rest

@@ -44,6 +44,30 @@ def follow(
             yield lambda done, total: bar.update(task, completed=done)
 
 
+@contextmanager
+def follow_bytes(*, shown: bool) -> Iterator[Callable[[int, int], None]]:
+    """A function ``progress(done, total)`` in bytes that shows how far a download is, on stderr."""
+    if not shown or sys.stderr is None:
+        yield lambda done, total: None
+    elif not sys.stderr.isatty():
+        yield _Tenths()
+    else:
+        from rich.console import Console
+        from rich.progress import (
+            BarColumn,
+            DownloadColumn,
+            Progress,
+            TimeRemainingColumn,
+            TransferSpeedColumn,
+        )
+
+        columns = (BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
+        console = Console(stderr=True)
+        with Progress(*columns, console=console, transient=True, redirect_stdout=False) as bar:
+            task = bar.add_task("", total=None)
+            yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
 class _Tenths:
     """One plain line at every 10 %."""
 

@@ -29,6 +29,7 @@ from cnntool.machine import cores
 from cnntool.report.tables import TableWriter
 
 if TYPE_CHECKING:
+    from cnntool.jobs.augment_sheet import Companions
     from cnntool.jobs.picture import PictureJob
 
 WRITABLE_SUFFIXES = frozenset(s for name in WRITABLE for s in FORMATS[name].suffixes)
@@ -96,7 +97,12 @@ def shares(options: RunOptions, inputs: Inputs) -> tuple[int, int]:
 
 
 def run_pictures(
-    options: RunOptions, make: MakeJob, *, writes: bool = True, protected: tuple[str, ...] = ()
+    options: RunOptions,
+    make: MakeJob,
+    *,
+    writes: bool = True,
+    protected: tuple[str, ...] = (),
+    companions: Companions | None = None,
 ) -> None:
     """Run a job that writes pictures over the inputs; exits with the run's status.
 
@@ -105,10 +111,13 @@ def run_pictures(
         make: Makes the job from keyword arguments of :class:`cnntool.jobs.picture.PictureJob`.
         writes: Whether files are written; else the job only prints.
         protected: Other files that the job reads; no result may replace them.
+        companions: Files that the job's rows become.
     """
     inputs = gather(options)
     inputs.protected += protected
     claim_report(options, inputs)
+    if companions is not None:
+        companions.claim(inputs)
     plan = _plan(options, inputs) if writes else OutputPlan("stdout")
     jobs, threads = shares(options, inputs)
     job = make(**_shared(options, plan, threads))
@@ -117,7 +126,17 @@ def run_pictures(
     if options.verbose:
         count = f"{len(inputs.items)} input" + ("s" if len(inputs.items) != 1 else "")
         warn(f"{count}, {jobs} at a time, {threads} threads each, device {job.device}")
-    finish(execute(job, inputs, options, jobs))
+    if companions is None:
+        finish(execute(job, inputs, options, jobs))
+        return
+    companions.start(inputs)
+
+    def written() -> None:
+        for path in companions.finish():
+            if options.output != "-":  # where standard output carries a picture and nothing else
+                emit_path(options, path)
+
+    finish(execute(job, inputs, options, jobs, row=companions.row, after=written))
 
 
 def run_one(options: RunOptions, make: MakeJob) -> None:

@@ -7,6 +7,7 @@ import json
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from cnntool.data.dataset import Split
 
@@ -34,5 +35,6 @@ def fingerprint(classes: Sequence[str], parts: Mapping[str, Split | None]) -> st
         shapes = [part.images.shape, part.labels.shape]
         total.update(f"\0{name} {json.dumps(shapes)}\0".encode())
         total.update(np.ascontiguousarray(part.images).data)
-        total.update(np.ascontiguousarray(part.labels, np.dtype("<i8")).data)
+        labels: NDArray[np.generic] = np.ascontiguousarray(part.labels)
+        total.update(labels.astype(labels.dtype.newbyteorder("<"), copy=False).data)
     return total.hexdigest()

@@ -138,12 +138,14 @@ def read_mask(path: str) -> NDArray[np.uint8]:
             raise InputError("a mask in colours; use grey values or a palette as class numbers")
         values = values[..., 0]
     if picture.mode == "1":
-        return np.minimum(values, 1).astype(np.uint8)
+        ones: NDArray[np.uint8] = np.minimum(values, 1).astype(np.uint8)
+        return ones
     numbers = values.astype(np.float64)
     whole = np.clip(np.nan_to_num(np.rint(numbers)), 0, 255)
     if not np.array_equal(whole, numbers):
         raise InputError("a mask with numbers that are not 0 to 255; classes are 0 to 254")
-    return whole.astype(np.uint8)
+    classes: NDArray[np.uint8] = whole.astype(np.uint8)
+    return classes
 
 
 def _palette(data: bytes) -> NDArray[np.uint8] | None:

@@ -70,7 +70,13 @@ class Sample:
             OptionError: The classes are not those of the model.
         """
         how = model.preprocess.how
-        data = load(source, size=model.preprocess.size, fit=how.fit, color=how.color)
+        data = load(
+            source,
+            size=model.preprocess.size,
+            fit=how.fit,
+            color=how.color,
+            background=how.background,
+        )
         numbers = class_numbers(model.classes, data.classes, named=model.named)
         name = part or _first_part(data)
         split = data.part(name)

@@ -392,7 +392,12 @@ def _pictures(session: Session, outcome: Outcome) -> None:
         run_folder.write_picture(folder, run_folder.CONFUSION, data)
         outcome.written.append(os.path.join(folder, run_folder.CONFUSION))
     try:
-        data = curves.curves_png(session.progress.history)
+        test = outcome.test
+        data = curves.curves_png(
+            session.progress.history,
+            f"{session.dataset.name}: {session.options.model}",
+            None if test is None else {"loss": test.loss, "accuracy": test.accuracy},
+        )
     except MissingPackage as error:
         outcome.notes.append(error.message)
         return

@@ -153,6 +153,11 @@ class TrainingStep:
         self.network.check_inputs(x)
         images = int(x.shape[-1])
         wanted = (*self.network.output[1:], images)
+        if self.network.output[0] < 2:
+            raise ShapeError(
+                "a network with a single output cannot be trained to tell classes; give it one "
+                "output a class, two for yes and no"
+            )
         if not images:
             raise ShapeError("a batch without inputs has nothing to learn from; leave it out")
         if tuple(labels.shape) != wanted:

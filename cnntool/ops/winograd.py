@@ -40,16 +40,6 @@ _PLANES, _TILE = 6, 4  # planes of a tile, output rows of a tile
 STRIP_NUMBERS = 1 << 15
 """Aim for channels · tile rows · columns · images of a strip: 128 kB a plane."""
 
-# G: kernel rows -> planes, for the points 0, 1, -1, 2, -2 and infinity
-_KERNEL = (
-    (1 / 4, 0.0, 0.0),
-    (-1 / 6, -1 / 6, -1 / 6),
-    (-1 / 6, 1 / 6, -1 / 6),
-    (1 / 24, 1 / 12, 1 / 6),
-    (1 / 24, -1 / 12, 1 / 6),
-    (0.0, 0.0, 1.0),
-)
-
 NOTHING = Epilogue()
 
 
@@ -137,10 +127,13 @@ class Winograd:
             for plane in range(_PLANES):
                 windows = self._windows(mixed[plane], strip, scratch)
                 products.accumulate(windows, grads[plane], total[plane], part, self.xp)
-        g = self.xp.asarray(np.array(_KERNEL, grad_y.dtype))
-        # (3, 6) @ (6, kw c o) -> 3 kw c o -> o c 3 kw
-        grad = (g.T @ total.reshape(_PLANES, -1)).reshape(KERNEL_ROWS, self.kw, c, o)
-        return grad.transpose(3, 2, 0, 1)
+        grad = memory.empty(self.xp, (KERNEL_ROWS, self.kw * c, o), grad_y.dtype)
+        near, far = total[1] + total[2], total[3] + total[4]
+        grad[0] = total[0] / 4 - near / 6 + far / 24
+        grad[1] = (total[2] - total[1]) / 6 + (total[3] - total[4]) / 12
+        grad[2] = (far - near) / 6 + total[5]
+        # 3 kw c o -> o c 3 kw
+        return grad.reshape(KERNEL_ROWS, self.kw, c, o).transpose(3, 2, 0, 1)
 
     def _positions(self, strip: Strip) -> int:
         """P: columns of a strip's matrices."""
@@ -248,13 +241,26 @@ class Winograd:
 
 
 def transform_kernels(weight: Array, xp: Any) -> Array:
-    """(O, C, 3, kw) -> (6, O, kw·C): G k, one matrix a plane."""
+    """(O, C, 3, kw) -> (6, O, kw·C): G k, one matrix a plane.
+
+    G belongs to the points 0, 1, -1, 2, -2 and infinity; its rows are written out, because an array
+    of them would have to be copied to a device.
+    """
     o, c, tall, kw = weight.shape
-    g = xp.asarray(np.array(_KERNEL, weight.dtype))
     rows = memory.empty(xp, (tall, o, kw, c), weight.dtype)
     rows[...] = weight.transpose(2, 0, 3, 1)
-    # (6, 3) @ (3, o kw c)
-    return (g @ rows.reshape(tall, -1)).reshape(_PLANES, o, kw * c)
+    rows = rows.reshape(tall, o, kw * c)
+    planes = memory.empty(xp, (_PLANES, o, kw * c), weight.dtype)
+    ends = rows[0] + rows[2]
+    planes[0] = rows[0] / 4
+    planes[1] = (ends + rows[1]) / -6
+    planes[2] = (ends - rows[1]) / -6
+    ends = rows[0] / 24 + rows[2] / 6
+    middle = rows[1] / 12
+    planes[3] = ends + middle
+    planes[4] = ends - middle
+    planes[5] = rows[2]
+    return planes
 
 
 def _inside(first: int, count: int, size: int) -> tuple[int, int]:

@@ -93,7 +93,6 @@ def test_fifty_steps_are_the_same_to_rounding(gpu, name, options):
         assert np.abs(arrays[array_name] - array).max() <= 1e-5 * np.abs(array).max(), array_name
 
 
-@pytest.mark.xfail(reason="the kernels' transform is sent to the device at every call", strict=True)
 def test_steps_with_many_maps(gpu):
     """Where Winograd's algorithm is chosen."""
     spec = "conv 16 3 pad=1 | relu | conv 17 3 pad=1 | relu | globalavgpool | flatten | dense 3"

@@ -283,10 +283,7 @@ def test_the_gradient_of_the_input_is_left_out_where_nobody_wants_it(algorithm, 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
 @pytest.mark.parametrize("pool", [1, 2, (1, 3)])
 @pytest.mark.parametrize("images", [2, 9])
-def test_on_both_libraries(algorithm, pool, images, xp, rng, request):
-    if algorithm == "winograd" and xp.xp is not np:
-        reason = "the kernels' transform is sent to the device at every call"
-        request.applymarker(pytest.mark.xfail(reason=reason, strict=True))
+def test_on_both_libraries(algorithm, pool, images, xp, rng):
     arrays = [
         rng.standard_normal(shape).astype(np.float32)
         for shape in ((3, 6, 8, images), (4, 3, 3, 3), (4,))

@@ -1,0 +1,319 @@
+"""What ``train`` shows on stderr: a live bar on a terminal, and a line an epoch everywhere.
+
+No thread draws: the bar moves when a step is told, ten times a second at most, and less often where
+drawing is slow. So nothing is left running at the end, nor in the processes that share batches.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import shutil
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, TextIO
+
+from cnntool.cli.options import RunOptions
+from cnntool.files import one_line
+
+if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
+
+LONG_EPOCH = 10.0
+"""Seconds: longer epochs get a line at every tenth where there is no bar."""
+
+_PAUSE = 0.1  # seconds between two drawings, at least
+_COST = 50  # and at least so many times what a drawing takes: 2 % of the time
+_MEMORY = 0.1  # share of a new loss in the one that is shown
+_COLUMNS = (
+    "epoch", "train_loss", "train_accuracy", "val_loss", "val_accuracy", "lr", "images_per_second",
+    "seconds",
+)  # fmt: skip
+
+
+class TrainingDisplay:
+    """Shows a training while it runs. Use it in a ``with`` statement: its end takes the bar away.
+
+    Args:
+        run: ``quiet`` shows nothing, ``progress`` allows the bar and lines within epochs,
+            ``verbose`` adds what else there is to say of an epoch.
+        stream: Where words go; stderr if left out.
+
+    Example:
+        >>> with TrainingDisplay(RunOptions(), sys.stdout) as display:
+        ...     display.epoch_begins(1, 5, batches=2)
+        ...     for _ in range(2):
+        ...         display.step(0.25, images=64, lr=0.1)
+        ...     display.epoch_ends({"epoch": 1, "train_loss": 0.25, "lr": 0.1})
+        epoch 1/5  loss 0.2500  lr 0.1  0.0 s
+    """
+
+    def __init__(self, run: RunOptions, stream: TextIO | None = None) -> None:
+        self._shown, self._verbose, self._stream = not run.quiet, run.verbose > 0, stream
+        self._moving = self._shown and run.progress
+        self._bar: _Bar | None = None
+        self._live: bool | None = None  # whether a bar can be drawn, once that is known
+        self._number = self._of = self._batches = 0
+        self._done = self._images = self._steps = 0
+        self._skipped = 0  # batches of this epoch that were done in an earlier run
+        self._loss: Any = math.nan
+        self._begun = self._epoch_begun = time.monotonic()
+        self._next = math.inf  # when to draw again
+        self._tenth = 1
+
+    def __enter__(self) -> TrainingDisplay:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Take the bar away; may be called more than once."""
+        self._next = math.inf
+        bar, self._bar = self._bar, None
+        if bar is not None:
+            with contextlib.suppress(OSError):
+                bar.stop()
+
+    def start(self, facts: Mapping[str, object]) -> None:
+        """Say what is trained: a name and a value a line."""
+        widest = max(map(len, facts), default=0)
+        for name, value in facts.items():
+            self._say(f"{name:<{widest}}  {one_line(str(value))}")
+
+    def epoch_begins(self, number: int, of: int, batches: int, done: int = 0) -> None:
+        """An epoch begins.
+
+        Args:
+            number: From 1.
+            of: How many epochs there will be.
+            batches: Batches of an epoch.
+            done: How many of them are done already, in a training that goes on.
+        """
+        self._number, self._of, self._batches = number, of, batches
+        self._done = self._skipped = done
+        self._images, self._loss = 0, math.nan
+        self._tenth = done * 10 // max(batches, 1) + 1
+        self._epoch_begun = time.monotonic()
+        if not self._steps:
+            self._begun = self._epoch_begun
+        if self._moving:
+            self._next = self._epoch_begun + _PAUSE
+
+    def step(self, loss: Any, images: int, lr: float) -> None:
+        """A batch was learned from.
+
+        Args:
+            loss: A float, or a number on a device: that one is looked at only when it is shown.
+            images: Pictures of the batch.
+            lr: Learning rate.
+        """
+        self._done += 1
+        self._steps += 1
+        self._images += images
+        if type(loss) is float and type(self._loss) is float and self._loss == self._loss:
+            self._loss += _MEMORY * (loss - self._loss)
+        else:
+            self._loss = loss
+        if time.monotonic() >= self._next:
+            self._move()
+
+    def epoch_ends(self, row: Mapping[str, Any]) -> None:
+        """Print the line of an epoch.
+
+        Args:
+            row: By the names of ``metrics.csv``, what there is of them; accuracies are shares.
+        """
+        seconds = time.monotonic() - self._epoch_begun
+        self._say("  ".join(self._parts(row, seconds)))
+        if self._number >= self._of:
+            self.close()  # what follows is no epoch
+
+    def note(self, text: str) -> None:
+        """Say something that a person should know."""
+        self._say(f"cnntool: {one_line(text)}")
+
+    def finish(
+        self,
+        *,
+        rows: Sequence[Mapping[str, Any]] = (),
+        test: Mapping[str, float] | None = None,
+        confused: Sequence[str] = (),
+    ) -> None:
+        """Show how it went and what came out.
+
+        Args:
+            rows: Of all epochs, for a chart.
+            test: ``accuracy`` and ``loss`` on the test pictures.
+            confused: Lines about pairs of classes, the worst first.
+        """
+        self.close()
+        if not self._shown:
+            return
+        for line in self._chart(rows):
+            self._say(line)
+        if test is not None:
+            self._say(f"test accuracy {100 * test['accuracy']:.2f} %, loss {test['loss']:.4f}")
+        for number, line in enumerate(confused):
+            self._say(("most confused: " if number == 0 else " " * 15) + one_line(line).strip())
+
+    def _chart(self, rows: Sequence[Mapping[str, Any]]) -> list[str]:
+        if len(rows) < 2:
+            return []
+        from cnntool.report.curves import curves_chart
+
+        stream = self._target()
+        terminal = stream is not None and stream.isatty()
+        width = shutil.get_terminal_size().columns if terminal else 80
+        return curves_chart(rows, width, getattr(stream, "encoding", None) or "utf-8")
+
+    def _parts(self, row: Mapping[str, Any], seconds: float) -> list[str]:
+        """What the line of an epoch says."""
+        number = row.get("epoch", self._number)
+        parts = [f"epoch {number:>{len(str(self._of))}}/{self._of}" if self._of else f"{number}"]
+        parts += _scores(row, "train_loss", "train_accuracy", "loss {}", "accuracy {}")
+        parts += _scores(row, "val_loss", "val_accuracy", "validation loss {}", "accuracy {}")
+        if (lr := row.get("lr")) is not None:
+            parts.append(f"lr {lr:.3g}")
+        if (speed := row.get("images_per_second")) is not None:
+            parts.append(f"{speed:.0f} images/s")
+        if self._verbose:
+            others = (name for name in row if name not in _COLUMNS and row[name] is not None)
+            parts += [f"{name} {_plain(row[name])}" for name in others]
+        return [*parts, f"{seconds:.1f} s" if seconds < 100 else _clock(seconds)]
+
+    def _move(self) -> None:
+        """Draw the bar anew, or print a line at a tenth of a long epoch."""
+        if self._live is None:
+            self._live = self._interactive()
+        if not self._live:
+            self._next = 0.0  # look at every step: it is a comparison
+            if self._done * 10 >= self._tenth * self._batches:
+                self._tell_tenth()
+            return
+        before = time.monotonic()
+        with contextlib.suppress(OSError):  # a closed terminal does not end a training
+            if self._bar is None:
+                self._bar = _Bar(self._stream)
+            self._bar.draw(
+                f"epoch {self._number}/{self._of}", self._done, self._batches, self._state(before)
+            )
+        after = time.monotonic()
+        self._next = after + max(_PAUSE, _COST * (after - before))
+
+    def _tell_tenth(self) -> None:
+        now, total = time.monotonic(), max(self._batches, 1)
+        tenth, self._tenth = self._done * 10 // total, self._done * 10 // total + 1
+        share = (self._done - self._skipped) / total
+        if tenth < 10 and now - self._epoch_begun > LONG_EPOCH * share:
+            text = f"epoch {self._number}/{self._of}  {10 * tenth} %  {self._state(now)}"
+            self._say(text)
+
+    def _state(self, now: float) -> str:
+        """Loss, speed and time left."""
+        speed = self._images / max(now - self._epoch_begun, 1e-9)
+        ahead = (self._of - self._number + 1) * self._batches - self._done
+        left = ahead * (now - self._begun) / max(self._steps, 1)
+        return f"loss {float(self._loss):.4f}  {speed:.0f} images/s  {_clock(left)} left"
+
+    def _interactive(self) -> bool:
+        """Whether a bar can move where the words go."""
+        stream = self._target()
+        if stream is None or not stream.isatty():
+            return False
+        from rich.console import Console
+
+        console = Console(file=self._stream, stderr=self._stream is None)
+        return console.is_terminal and console.is_interactive and not console.is_dumb_terminal
+
+    def _target(self) -> TextIO | None:
+        return sys.stderr if self._stream is None else self._stream
+
+    def _say(self, line: str) -> None:
+        """Print one line, above the bar if there is one."""
+        if not self._shown:
+            return
+        with contextlib.suppress(OSError):
+            if self._bar is not None:
+                self._bar.say(line)
+            elif (stream := self._target()) is not None:
+                print(line, file=stream, flush=True)
+
+
+class _Bar:
+    """A bar of rich, drawn only when it is told to.
+
+    Args:
+        stream: Where; stderr if None. What others print on stderr appears above the bar.
+    """
+
+    def __init__(self, stream: TextIO | None) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+        columns = (
+            TextColumn("{task.description}", markup=False),
+            BarColumn(bar_width=24),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[state]}", markup=False),
+        )
+        self._progress: Progress = Progress(
+            *columns,
+            console=Console(file=stream, stderr=stream is None),
+            auto_refresh=False,
+            transient=True,
+            redirect_stdout=False,
+            redirect_stderr=stream is None,
+        )
+        self._task: TaskID = self._progress.add_task("", total=1, state="")
+        self._progress.start()
+
+    def draw(self, name: str, done: int, total: int, state: str) -> None:
+        """Show how far it is."""
+        self._progress.update(
+            self._task, description=name, completed=done, total=total, state=state, refresh=True
+        )
+
+    def say(self, line: str) -> None:
+        """Print a line above."""
+        self._progress.console.print(
+            line, markup=False, highlight=False, emoji=False, soft_wrap=True
+        )
+
+    def stop(self) -> None:
+        """Take it away and give the cursor back."""
+        self._progress.stop()
+
+
+def _scores(row: Mapping[str, Any], loss: str, accuracy: str, *forms: str) -> list[str]:
+    found = []
+    if (value := row.get(loss)) is not None:
+        found.append(forms[0].format(f"{value:.4f}"))
+    if (value := row.get(accuracy)) is not None:
+        found.append(forms[1].format(f"{100 * value:5.2f} %"))
+    return found
+
+
+def _plain(value: object) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else one_line(str(value))
+
+
+def _clock(seconds: float) -> str:
+    """Minutes and seconds, and hours if there are any.
+
+    Example:
+        >>> _clock(7.4), _clock(3725)
+        ('0:07', '1:02:05')
+    """
+    if not math.isfinite(seconds):
+        return "?"
+    minutes, rest = divmod(max(0, round(seconds)), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
