@@ -255,17 +255,14 @@ def command_page(name: str, command: click.Command) -> str:
     return "\n".join(lines) + "\n"
 
 
-def subcommand_section(
-    name: str, command: click.Command, parent: click.Context
-) -> list[str]:
+def subcommand_section(name: str, command: click.Command, parent: click.Context) -> list[str]:
     """A command below another one, as a section of that one's page."""
     full = f"{name} {command.name}"
     context = click.Context(command, info_name=full, parent=parent, **group.context_settings)
     usage = " ".join(italic(piece) for piece in command.collect_usage_pieces(context))
     lines = [f'.SH "{roff(full.upper())}"', f"{bold(f'cnntool {full}')} {usage}"]
     lines += [".PP", *paragraphs(command.help or "")]
-    # its options follow the paragraph, under smaller headings
-    lines += [line.replace(".SH OPTIONS", '.SS "Options"') for line in options(command, context)]
+    lines += options(command, context)[1:]  # without a section of their own
     if isinstance(command, Command) and command.examples:
         lines += ['.SS "Examples"', *as_written(command.examples)]
     return lines

@@ -23,7 +23,7 @@ HEAVY = {
 }  # fmt: skip
 """Each takes from a tenth of a second to a second to import: only inside functions."""
 
-MAY_USE_NETWORK: set[str] = set()
+MAY_USE_NETWORK = {"data/fetch.py"}
 MAY_START_PROCESSES: set[str] = set()
 MAY_FORK = {"nn/processes.py"}
 """It takes care of the copies: ends them, never lets them into the caller's code."""

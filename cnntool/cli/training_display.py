@@ -46,8 +46,8 @@ class TrainingDisplay:
         ...     display.epoch_begins(1, 5, batches=2)
         ...     for _ in range(2):
         ...         display.step(0.25, images=64, lr=0.1)
-        ...     display.epoch_ends({"epoch": 1, "train_loss": 0.25, "lr": 0.1})
-        epoch 1/5  loss 0.2500  lr 0.1  0.0 s
+        ...     display.epoch_ends({"epoch": 1, "train_loss": 0.25})  # doctest: +ELLIPSIS
+        epoch 1/5  loss 0.2500  ... s
     """
 
     def __init__(self, run: RunOptions, stream: TextIO | None = None) -> None:
@@ -118,7 +118,7 @@ class TrainingDisplay:
         self._done += 1
         self._steps += 1
         self._images += images
-        if type(loss) is float and type(self._loss) is float and self._loss == self._loss:
+        if isinstance(loss, float) and isinstance(self._loss, float) and self._loss == self._loss:
             self._loss += _MEMORY * (loss - self._loss)
         else:
             self._loss = loss
@@ -178,8 +178,18 @@ class TrainingDisplay:
         """What the line of an epoch says."""
         number = row.get("epoch", self._number)
         parts = [f"epoch {number:>{len(str(self._of))}}/{self._of}" if self._of else f"{number}"]
-        parts += _scores(row, "train_loss", "train_accuracy", "loss {}", "accuracy {}")
-        parts += _scores(row, "val_loss", "val_accuracy", "validation loss {}", "accuracy {}")
+        for name, form in (
+            ("train_loss", "loss {:.4f}"),
+            ("train_accuracy", "accuracy {:6.2%}"),
+            ("val_accuracy", "validation {:6.2%}"),
+            ("val_loss", "validation loss {:.4f}"),
+        ):
+            value = row.get(name)
+            # the validation's loss is said where there is no accuracy, or to who wants to know
+            if value is not None and (
+                name != "val_loss" or self._verbose or row.get("val_accuracy") is None
+            ):
+                parts.append(form.format(value).replace("%", " %"))
         if (lr := row.get("lr")) is not None:
             parts.append(f"lr {lr:.3g}")
         if (speed := row.get("images_per_second")) is not None:
@@ -198,15 +208,13 @@ class TrainingDisplay:
             if self._done * 10 >= self._tenth * self._batches:
                 self._tell_tenth()
             return
-        before = time.monotonic()
         with contextlib.suppress(OSError):  # a closed terminal does not end a training
             if self._bar is None:
                 self._bar = _Bar(self._stream)
-            self._bar.draw(
-                f"epoch {self._number}/{self._of}", self._done, self._batches, self._state(before)
-            )
-        after = time.monotonic()
-        self._next = after + max(_PAUSE, _COST * (after - before))
+            before = time.monotonic()
+            self._bar.draw(*self._position(before))
+            after = time.monotonic()
+            self._next = after + max(_PAUSE, _COST * (after - before))
 
     def _tell_tenth(self) -> None:
         now, total = time.monotonic(), max(self._batches, 1)
@@ -215,6 +223,11 @@ class TrainingDisplay:
         if tenth < 10 and now - self._epoch_begun > LONG_EPOCH * share:
             text = f"epoch {self._number}/{self._of}  {10 * tenth} %  {self._state(now)}"
             self._say(text)
+
+    def _position(self, now: float) -> tuple[str, int, int, str]:
+        """What the bar shows."""
+        name = f"epoch {self._number}/{self._of}"
+        return name, self._done, self._batches, self._state(now)
 
     def _state(self, now: float) -> str:
         """Loss, speed and time left."""
@@ -242,7 +255,7 @@ class TrainingDisplay:
             return
         with contextlib.suppress(OSError):
             if self._bar is not None:
-                self._bar.say(line)
+                self._bar.say(line, *self._position(time.monotonic()))
             elif (stream := self._target()) is not None:
                 print(line, file=stream, flush=True)
 
@@ -272,33 +285,32 @@ class _Bar:
             redirect_stdout=False,
             redirect_stderr=stream is None,
         )
-        self._task: TaskID = self._progress.add_task("", total=1, state="")
-        self._progress.start()
+        self._task: TaskID = self._progress.add_task("", state="")
+        self._started = False
 
     def draw(self, name: str, done: int, total: int, state: str) -> None:
         """Show how far it is."""
-        self._progress.update(
-            self._task, description=name, completed=done, total=total, state=state, refresh=True
-        )
+        self._update(name, done, total, state)
+        if not self._started:
+            self._started = True
+            self._progress.start()
+        self._progress.refresh()
 
-    def say(self, line: str) -> None:
-        """Print a line above."""
+    def say(self, line: str, name: str, done: int, total: int, state: str) -> None:
+        """Print a line above; the bar is drawn anew with it."""
+        self._update(name, done, total, state)
         self._progress.console.print(
             line, markup=False, highlight=False, emoji=False, soft_wrap=True
+        )
+
+    def _update(self, name: str, done: int, total: int, state: str) -> None:
+        self._progress.update(
+            self._task, description=name, completed=done, total=total, state=state
         )
 
     def stop(self) -> None:
         """Take it away and give the cursor back."""
         self._progress.stop()
-
-
-def _scores(row: Mapping[str, Any], loss: str, accuracy: str, *forms: str) -> list[str]:
-    found = []
-    if (value := row.get(loss)) is not None:
-        found.append(forms[0].format(f"{value:.4f}"))
-    if (value := row.get(accuracy)) is not None:
-        found.append(forms[1].format(f"{100 * value:5.2f} %"))
-    return found
 
 
 def _plain(value: object) -> str:

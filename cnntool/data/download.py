@@ -14,9 +14,8 @@ import zlib
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlsplit
 
-from cnntool.data.fetch import SECURE, FetchError, fetch
+from cnntool.data.fetch import SECURE, FetchError, fetch, host
 from cnntool.data.known import Known, Remote
 from cnntool.errors import ModelFileError, OptionError, SystemFailure
 from cnntool.files import WholeFile, one_line, quote, sweep_stale, system_failure
@@ -126,7 +125,7 @@ def _fetch(
                     raise FetchError("this is another file: its SHA-256 differs")
                 return
         except FetchError as error:
-            reason = f"{one_line(urlsplit(mirror).netloc, 60)}: {error}"
+            reason = f"{host(mirror)}: {error}"
             tell(f"{file.name} not from {reason}")
     raise SystemFailure(f"{entry.name}: {file.name} cannot be downloaded: {reason}")
 

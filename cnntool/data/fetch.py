@@ -78,6 +78,16 @@ def fetch(
             raise FetchError(f"the connection ended after {size - left} of {size} bytes")
 
 
+def host(address: str) -> str:
+    """The server of an address, for messages.
+
+    Example:
+        >>> host("https://example.org/files/a.gz")
+        'example.org'
+    """
+    return one_line(urlsplit(address).netloc, 60)
+
+
 def _block(answer: IO[bytes], left: int) -> bytes:
     """The next bytes, one more than are left at most: that shows a file that is too long."""
     try:

@@ -1,10 +1,13 @@
 """``augment``: pictures changed at random, each several times, their masks along with them."""
 
+# names stay strings: bytes that are no text pass through
+# ruff: noqa: PTH112
+
 from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 

@@ -1,5 +1,8 @@
 """Masks of pictures: found by name, read as class numbers, written as they were."""
 
+# names stay strings: bytes that are no text pass through
+# ruff: noqa: PTH113
+
 from __future__ import annotations
 
 import io
@@ -61,8 +64,9 @@ class Mask:
         if not self.palette:
             return encode(Picture(labels), "png")
         # all 256 places: with fewer, places were stored in fewer bits than 255 needs
-        palette = self.palette + bytes(768 - 3 - len(self.palette))
-        palette = palette[:765] + (self.palette[765:] or bytes(_NO_CLASS))
+        palette = self.palette
+        if len(palette) < 768:
+            palette = palette.ljust(765, b"\0") + bytes(_NO_CLASS)
         image = Image.fromarray(np.ascontiguousarray(labels)).convert("L")
         image.putpalette(palette)
         file = io.BytesIO()

@@ -26,7 +26,8 @@ MOST_INPUTS = 6
 COPIES = (5, 7)
 """Fewest and most copies beside an input."""
 
-_SIDE = 320
+_SIDE = 320  # longest side of a picture on a sheet
+_SMALL = 128  # and what the longest of small ones grow to
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,14 +124,21 @@ class Companions:
 
 
 def _sheet(rows: Sequence[Shown], path: str) -> bytes:
+    """A row for each input, as high as its pictures."""
     from cnntool.report.grids import grid
 
-    pictures = [picture for row in rows for picture in row.pictures]
-    captions = [
-        terminal_safe(os.path.basename(row.path)) if number == 0 else f"a{number - 1}"
-        for row in rows
-        for number in range(len(row.pictures))
-    ]
-    columns = len(rows[0].pictures)
-    name = by_suffix(path) or "png"
-    return encode(Picture(grid(pictures, columns=columns, captions=captions)), name)
+    width = max(picture.shape[1] for row in rows for picture in row.pictures)
+    height = max(picture.shape[0] for row in rows for picture in row.pictures)
+    times = max(1, -(-_SMALL // max(height, width)))
+    strips = []
+    for row in rows:
+        copies = [f"a{number}" for number in range(len(row.pictures) - 1)]
+        strips.append(
+            grid(
+                row.pictures,
+                columns=len(row.pictures),
+                captions=[terminal_safe(os.path.basename(row.path)), *copies],
+                cell=(times * max(picture.shape[0] for picture in row.pictures), times * width),
+            )
+        )
+    return encode(Picture(np.concatenate(strips)), by_suffix(path) or "png")

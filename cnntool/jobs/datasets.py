@@ -32,9 +32,7 @@ def rows(*, full: bool) -> Iterator[Row]:
             "classes": list(entry.classes) if full else len(entry.classes),
             "train": entry.train,
             "test": entry.test,
-            ("shape" if full else "size"): list(entry.shape)
-            if full
-            else "x".join(map(str, size)),
+            ("shape" if full else "size"): list(entry.shape) if full else "x".join(map(str, size)),
             "color": "gray" if channels == 1 else "rgb",
             "where": _where(entry, folder),
             "summary": entry.summary,

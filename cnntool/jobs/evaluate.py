@@ -67,7 +67,7 @@ class Sample:
         Raises:
             InputError: There is no such part, or the data cannot be read.
             ModelFileError: The data are damaged or contradict themselves.
-            OptionError: The classes are not those of the model.
+            OptionError: The classes are not those of the model, or are those of pixels.
         """
         how = model.preprocess.how
         data = load(
@@ -77,6 +77,11 @@ class Sample:
             color=how.color,
             background=how.background,
         )
+        if data.segments:
+            raise OptionError(
+                f"{quote(source)}: every pixel has a class there, and the model tells one class of "
+                "a picture; take pictures in folders of classes"
+            )
         numbers = class_numbers(model.classes, data.classes, named=model.named)
         name = part or _first_part(data)
         split = data.part(name)

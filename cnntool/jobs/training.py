@@ -42,7 +42,7 @@ CHECKPOINT_SECONDS = 60.0
 class Display(Protocol):
     """What shows a training; see :mod:`cnntool.cli.training_display`."""
 
-    def epoch_begins(self, number: int, of: int, batches: int) -> None:
+    def epoch_begins(self, number: int, of: int, batches: int, done: int = 0) -> None:
         """An epoch begins."""
 
     def step(self, loss: float, images: int, lr: float) -> None:
@@ -177,6 +177,7 @@ class Outcome:
         folder: Where everything lies.
         test: How well it does on the test pictures; None if there are none.
         confusion: Counts (true, predicted); None if there are none.
+        confused: Lines about classes that are taken for others.
         written: Paths of the files.
         notes: What a person should know.
     """
@@ -184,8 +185,16 @@ class Outcome:
     folder: str
     test: Scores | None = None
     confusion: Any = None
+    confused: list[str] = field(default_factory=list)
     written: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+
+    @property
+    def scores(self) -> dict[str, float] | None:
+        """Accuracy and loss on the test pictures."""
+        return (
+            None if self.test is None else {"accuracy": self.test.accuracy, "loss": self.test.loss}
+        )
 
 
 @dataclass
@@ -282,7 +291,10 @@ def train(
                 raise watch.failure
         if not session.finished:
             display.epoch_begins(
-                session.progress.epoch + 1, session.options.epochs, session.batches
+                session.progress.epoch + 1,
+                session.options.epochs,
+                session.batches,
+                session.progress.batch,
             )
         try:
             session.run(watch, until=stop_after)
@@ -355,7 +367,6 @@ def _history(session: Session, outcome: Outcome) -> dict[str, str]:
 def _facts(session: Session, outcome: Outcome, fingerprint: str) -> dict[str, Any]:
     """What ``run.json`` says."""
     options, data, progress = session.options, session.dataset, session.progress
-    test = outcome.test
     return {
         "options": options.as_json(),
         "threads": session.threads,
@@ -373,7 +384,7 @@ def _facts(session: Session, outcome: Outcome, fingerprint: str) -> dict[str, An
             "test": 0 if data.test is None else len(data.test),
         },
         "parameters": int(session.network.parameters.size),
-        "test": None if test is None else {"accuracy": test.accuracy, "loss": test.loss},
+        "test": outcome.scores,
         "best_epoch": progress.best or None,
         "complete": session.finished,
         "epochs": progress.history,
@@ -389,15 +400,12 @@ def _pictures(session: Session, outcome: Outcome) -> None:
     if outcome.confusion is not None and outcome.test is not None:
         title = f"{session.dataset.name}: {100 * outcome.test.accuracy:.2f} % of the test pictures"
         data = confusion.confusion_png(outcome.confusion, session.dataset.classes, title)
+        outcome.confused = confusion.confused_pairs(outcome.confusion, session.dataset.classes)
         run_folder.write_picture(folder, run_folder.CONFUSION, data)
         outcome.written.append(os.path.join(folder, run_folder.CONFUSION))
     try:
-        test = outcome.test
-        data = curves.curves_png(
-            session.progress.history,
-            f"{session.dataset.name}: {session.options.model}",
-            None if test is None else {"loss": test.loss, "accuracy": test.accuracy},
-        )
+        title = f"{session.dataset.name}: {session.options.model}"
+        data = curves.curves_png(session.progress.history, title, outcome.scores)
     except MissingPackage as error:
         outcome.notes.append(error.message)
         return
@@ -488,31 +496,25 @@ def replan(found: checkpoint.Checkpoint) -> Plan:
     return Plan(options, data, f"{data.name}-{options.model}")
 
 
-def describe(chosen: Plan, threads: int, device: str) -> list[str]:
-    """Lines before a training: the data, the network, the recipe."""
+def describe(chosen: Plan, threads: int, device: str, folder: str) -> dict[str, str]:
+    """What is said before a training: data, network, recipe, where."""
     options, data = chosen.options, chosen.dataset
     counts = np.bincount(data.train.labels, minlength=len(data.classes))
     parts = [f"{len(data.train)} training"]
     for name, part in (("validation", data.validation), ("test", data.test)):
         if part is not None:
             parts.append(f"{len(part)} {name}")
-    c, h, w = data.shape
     found = trace(Spec.of(options.spec).chain, options.input)
-    sizes = f"{counts.min()} to {counts.max()}" if counts.min() < counts.max() else f"{counts[0]}"
-    lines = [
-        f"{data.name}: {', '.join(parts)} pictures {c}x{h}x{w}, {len(data.classes)} classes with "
-        f"{sizes} training pictures each",
-        *data.notes,
-        f"{options.model}: {found.params} parameters, {found.macs / 1e6:.3g} million MACs; "
-        f"{options.optimizer}, lr {options.lr:g} ({options.schedule}), batches of "
-        f"{options.batch_size}, {options.epochs} epochs, seed {options.seed}",
-    ]
-    where = f"on {device}" if device != "cpu" else f"on {threads} core{'s' * (threads > 1)}"
-    lines[-1] += f", {where}"
-    if counts.min() == 0:
-        missing = [data.classes[n] for n in np.flatnonzero(counts == 0)]
-        lines.append(f"no training picture of {', '.join(missing[:5])}")
-    return lines
+    each = f"{counts.min()} to {counts.max()}" if counts.min() < counts.max() else f"{counts[0]}"
+    where = device if device != "cpu" else f"{threads} core{'s' if threads > 1 else ''}"
+    return {
+        "data": f"{data.name}: {', '.join(parts)} pictures {'x'.join(map(str, data.shape))}, "
+        f"{len(data.classes)} classes of {each}",
+        "network": f"{options.model}: {found.params} parameters, {found.macs / 1e6:.3g} M MACs",
+        "training": f"{options.optimizer}, lr {options.lr:g} {options.schedule}, batches of "
+        f"{options.batch_size}, {options.epochs} epochs, seed {options.seed}, on {where}",
+        "run": folder,
+    }
 
 
 def plan_lines(chosen: Plan) -> list[str]:
@@ -533,15 +535,3 @@ def plan_lines(chosen: Plan) -> list[str]:
         for row in found.rows
     ]
     return lines
-
-
-def result_lines(outcome: Outcome) -> list[str]:
-    """Lines after a training: accuracy, what is confused, notes."""
-    lines = []
-    if outcome.test is not None and outcome.confusion is not None:
-        wrong = int(outcome.confusion.sum() - np.trace(outcome.confusion))
-        lines.append(
-            f"test: {100 * outcome.test.accuracy:.2f} % right, {wrong} of "
-            f"{int(outcome.confusion.sum())} wrong, loss {outcome.test.loss:.4f}"
-        )
-    return lines + outcome.notes

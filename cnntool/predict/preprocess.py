@@ -20,6 +20,7 @@ from cnntool.errors import ShapeError
 from cnntool.images.picture import Picture
 from cnntool.nn.facts import times
 from cnntool.nn.saved_model import HogFeatures, Preprocessing, SavedModel
+from cnntool.predict.features import hog_features, picture_shape
 
 MARGIN = 0.2
 """How much nearer a mean must be to the negatives of the training's pictures to be worth a note."""
@@ -47,10 +48,13 @@ class Preprocessor:
 
     @classmethod
     def of(cls, saved: SavedModel) -> Preprocessor:
-        """That of a model for pictures."""
-        features = saved.features
-        height, width = saved.input[-2:] if features is None else features.size
-        return cls(saved.preprocessing, (height, width), features)
+        """That of a model.
+
+        Raises:
+            ShapeError: The model takes no pictures.
+        """
+        _, height, width = picture_shape(saved)
+        return cls(saved.preprocessing, (height, width), saved.features)
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -97,7 +101,7 @@ class Preprocessor:
                 f"{self.how.channels} is needed"
             )
         if self.features is not None:
-            return _histograms(images, self.features)
+            return hog_features(self.features, images)
         if out is None:
             out = array_module(images).empty(images.shape, dtype=np.float32)
         out[...] = images
@@ -141,18 +145,3 @@ class Preprocessor:
         advice = "try it without --invert" if inverted else "--invert takes its negative"
         unlike = f"brightness {found:.2f} is unlike that of the training's pictures, {usual:.2f}"
         return f"{unlike}; {advice}"
-
-
-def _histograms(images: Array, how: HogFeatures) -> Array:
-    """(C, H, W, N) -> (d, N)."""
-    from cnntool.filters.hog_batch import hog_batch  # most models need no such features
-
-    return hog_batch(
-        images,
-        how.orientations,
-        how.cell,
-        how.block,
-        how.norm,
-        how.signed,
-        how.sqrt,
-    )

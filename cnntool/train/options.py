@@ -110,7 +110,7 @@ class Options:
                 f"the checkpoint's options do not fit this version: '{wrong}' is not in both; "
                 "start the training anew with -f"
             )
-        plain = {
+        plain: dict[str, Any] = {
             name: tuple(value) if isinstance(value, list) else value
             for name, value in values.items()
         }

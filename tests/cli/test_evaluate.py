@@ -216,6 +216,16 @@ def test_npz(here):
     assert sum(map(sum, found["confusion"])) == 40
 
 
+def test_masks_are_for_other_models(here):
+    for name, level in (("images", 200), ("masks", 1)):
+        (here / "pixels" / name).mkdir(parents=True)
+        for n in range(4):
+            picture = np.full(SIZE, level * (n % 2) if name == "masks" else level, np.uint8)
+            Image.fromarray(picture).save(here / "pixels" / name / f"{n}.png")
+    message = refused(2, "evaluate", "m.safetensors", "pixels")
+    assert "'pixels': every pixel has a class there, and the model tells one class of" in message
+
+
 def test_data_that_are_none(here):
     assert "no such file or folder" in refused(1, "evaluate", "m.safetensors", "nowhere/at.all")
     assert "unknown data set" in refused(2, "evaluate", "m.safetensors", "nowhere")

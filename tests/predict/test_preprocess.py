@@ -137,6 +137,8 @@ def test_of_a_model():
         preprocessing=Preprocessing(scale=1),
     )  # fmt: skip
     assert Preprocessor.of(hog_model).shape == (3, 16, 24)
+    with pytest.raises(ShapeError, match="the model takes 7 numbers, not pictures"):
+        Preprocessor.of(SavedModel(spec="dense 2", input=(7,), tensors={}))
 
 
 # --- brightness

@@ -136,6 +136,7 @@ def command(
     gray: bool,
     depth: str | None,
 ) -> None:
+    """Change pictures at random; the help of the command stands above."""
     if copies == 0 and preview is None:
         raise click.UsageError("--copies 0 writes nothing; add --preview FILE")
     if copies == 0 and (manifest is not None or run.output is not None):

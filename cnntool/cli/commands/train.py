@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
@@ -11,9 +11,6 @@ from cnntool.cli.network_types import NetworkName
 from cnntool.cli.options import RUNNING, RunOptions, common_options, given, option
 from cnntool.cli.streams import emit, warn
 from cnntool.cli.types import FiniteRange, Size
-
-if TYPE_CHECKING:
-    from cnntool.jobs.training import Outcome, Plan
 
 RESUMED = ("resume", "epochs", "threads", "device", "max_time", "stop_after", "checkpoint_every")
 """Options that may stand beside ``--resume``."""
@@ -138,8 +135,6 @@ def command(
     run: RunOptions,
     dataset: str | None,
     model: str | None,
-    output: str | None,
-    force: bool,
     dry_run: bool,
     resume: str | None,
     stop_after: int | None,
@@ -188,30 +183,38 @@ def command(
             )
     else:
         plan = training.plan(str(dataset), model, networks.network, **chosen)
-        folder = output or f"runs/{plan.name}"
-    if not run.quiet:
-        for line in training.describe(plan, count, device.name):
-            warn(line)
+        folder = run.output or f"runs/{plan.name}"
     if dry_run:
-        _show(plan)
+        for line in training.plan_lines(plan):
+            emit(line)
         return
     if found is None:
-        run_folder.prepare(folder, force=force)
-    with training.session_of(plan, device, count, found) as session:
-        if found is None and force:
+        run_folder.prepare(folder, force=run.force)
+    with (
+        training.session_of(plan, device, count, found) as session,
+        TrainingDisplay(run) as display,
+    ):
+        display.start(training.describe(plan, count, device.name, folder))
+        for note in plan.dataset.notes:
+            display.note(note)
+        if found is None and run.force:
             run_folder.clear(folder)
-        display = TrainingDisplay(run)
-        with display:
-            outcome = training.train(
-                session,
-                folder,
-                display,
-                fingerprint=plan.dataset.fingerprint,
-                every=checkpoint_every,
-                max_time=max_time,
-                stop_after=stop_after,
-            )
-    _report(run, outcome)
+        outcome = training.train(
+            session,
+            folder,
+            display,
+            fingerprint=plan.dataset.fingerprint,
+            every=checkpoint_every,
+            max_time=max_time,
+            stop_after=stop_after,
+        )
+        display.finish(
+            rows=session.progress.history, test=outcome.scores, confused=outcome.confused
+        )
+        for note in outcome.notes:
+            display.note(note)
+    for path in outcome.written:
+        emit(path)
 
 
 def _refuse_beside_resume(dataset: str | None) -> None:
@@ -234,22 +237,3 @@ def _refuse_beside_resume(dataset: str | None) -> None:
         word = "--" + others[0].replace("_", "-")
         allowed = ", ".join("--" + name.replace("_", "-") for name in RESUMED[1:])
         raise click.UsageError(f"{word} cannot be changed by --resume; only {allowed} can")
-
-
-def _show(plan: Plan) -> None:
-    """What ``--dry-run`` prints."""
-    from cnntool.jobs import training
-
-    for line in training.plan_lines(plan):
-        emit(line)
-
-
-def _report(run: RunOptions, outcome: Outcome) -> None:
-    """The end of a training, for people; the paths on standard output."""
-    from cnntool.jobs import training
-
-    if not run.quiet:
-        for line in training.result_lines(outcome):
-            warn(line)
-    for path in outcome.written:
-        emit(path)
