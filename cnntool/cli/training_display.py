@@ -19,13 +19,14 @@ from cnntool.cli.options import RunOptions
 from cnntool.files import one_line
 
 if TYPE_CHECKING:
-    from rich.progress import Progress, TaskID
+    from rich.text import Text
 
 LONG_EPOCH = 10.0
 """Seconds: longer epochs get a line at every tenth where there is no bar."""
 
 _PAUSE = 0.1  # seconds between two drawings, at least
-_COST = 50  # and at least so many times what a drawing takes: 2 % of the time
+_COST = 200  # and at least so many times what a drawing takes: half a percent of the time
+_WIDTH = 24  # characters of the bar
 _MEMORY = 0.1  # share of a new loss in the one that is shown
 _COLUMNS = (
     "epoch", "train_loss", "train_accuracy", "val_loss", "val_accuracy", "lr", "images_per_second",
@@ -261,56 +262,58 @@ class TrainingDisplay:
 
 
 class _Bar:
-    """A bar of rich, drawn only when it is told to.
+    """A line at the bottom of a terminal, drawn by rich, only when it is told to.
 
     Args:
-        stream: Where; stderr if None. What others print on stderr appears above the bar.
+        stream: Where; stderr if None. What others print on stderr appears above the line.
     """
 
     def __init__(self, stream: TextIO | None) -> None:
         from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+        from rich.live import Live
 
-        columns = (
-            TextColumn("{task.description}", markup=False),
-            BarColumn(bar_width=24),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[state]}", markup=False),
-        )
-        self._progress: Progress = Progress(
-            *columns,
-            console=Console(file=stream, stderr=stream is None),
+        console = Console(file=stream, stderr=stream is None)
+        self._live = Live(
+            console=console,
             auto_refresh=False,
             transient=True,
             redirect_stdout=False,
             redirect_stderr=stream is None,
         )
-        self._task: TaskID = self._progress.add_task("", state="")
-        self._started = False
+        full, rest = "#-" if console.options.ascii_only else "━━"
+        self._signs = full, " " if console.no_color or console.color_system is None else rest
 
     def draw(self, name: str, done: int, total: int, state: str) -> None:
         """Show how far it is."""
-        self._update(name, done, total, state)
-        if not self._started:
-            self._started = True
-            self._progress.start()
-        self._progress.refresh()
+        self._live.update(self._text(name, done, total, state))
+        if self._live.is_started:
+            self._live.refresh()
+        else:
+            self._live.start(refresh=True)
 
     def say(self, line: str, name: str, done: int, total: int, state: str) -> None:
         """Print a line above; the bar is drawn anew with it."""
-        self._update(name, done, total, state)
-        self._progress.console.print(
-            line, markup=False, highlight=False, emoji=False, soft_wrap=True
-        )
-
-    def _update(self, name: str, done: int, total: int, state: str) -> None:
-        self._progress.update(
-            self._task, description=name, completed=done, total=total, state=state
-        )
+        self.draw(name, done, total, state)
+        self._live.console.print(line, markup=False, highlight=False, emoji=False, soft_wrap=True)
 
     def stop(self) -> None:
         """Take it away and give the cursor back."""
-        self._progress.stop()
+        self._live.stop()
+
+    def _text(self, name: str, done: int, total: int, state: str) -> Text:
+        from rich.text import Text
+
+        filled = min(_WIDTH, _WIDTH * done // max(total, 1))
+        full, rest = self._signs
+        return Text.assemble(
+            f"{name} ",
+            (full * filled, "bar.complete"),
+            (rest * (_WIDTH - filled), "bar.back"),
+            (f" {done:>{len(str(total))}}/{total}", "progress.download"),
+            f"  {state}",
+            no_wrap=True,
+            overflow="ellipsis",
+        )
 
 
 def _plain(value: object) -> str:

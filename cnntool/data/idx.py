@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cnntool.data import memory
-from cnntool.errors import LimitError, ModelFileError
+from cnntool.errors import CnntoolError, LimitError, ModelFileError
 from cnntool.files import one_line, quote
 from cnntool.images.formats import FORMATS, describe, sniff
 
@@ -66,6 +66,8 @@ def read_idx(path: str) -> NDArray[np.generic]:
             if start == _GZIP:
                 return _read(_Unpacked(file, found.st_size), path)
             return _read(_Plain(file, found.st_size), path)
+    except CnntoolError:
+        raise
     except _Bad as error:
         raise ModelFileError(f"{quote(path)}: {error}", path=path) from error
     except OSError as error:

@@ -56,7 +56,7 @@ def _channels_first(array: NDArray[np.generic], what: str) -> NDArray[np.generic
         side = round(shape[1] ** 0.5)
         square = f"(N, {side}, {side})" if side * side == shape[1] else "(N, H, W)"
         hint = f"; reshape rows of pixels to {square}"
-    elif len(shape) == 4 and 4 in (shape[1], shape[3]):
+    elif len(shape) == 4 and (shape[3] == 4 or shape[1] == 4 < shape[3]):
         hint = "; leave the channel of opacity out"
     raise ModelFileError(
         f"{what}: an array of {_sizes(shape)}; pictures are (N, H, W), (N, H, W, C) or "

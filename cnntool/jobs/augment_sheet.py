@@ -68,20 +68,22 @@ class Companions:
     """The files of ``--preview`` and ``--manifest``: claimed first, written at the end.
 
     Args:
-        preview: The sheet; '' if there is none.
-        manifest: The list, one line of JSON for each file written; '' if there is none.
+        preview: The sheet, if there is one.
+        manifest: The list, one line of JSON for each file written, if there is one.
         force: Replace files that are there.
 
     Attributes:
         chosen: The inputs that the sheet shows.
     """
 
-    def __init__(self, preview: str = "", manifest: str = "", *, force: bool = False) -> None:
+    def __init__(
+        self, preview: str | None = None, manifest: str | None = None, *, force: bool = False
+    ) -> None:
         self._preview, self._manifest, self._force = preview, manifest, force
         self._rows: list[Shown] = []
         self._list: WholeFile | None = None
         self.chosen: tuple[str, ...] = ()
-        if preview:
+        if preview is not None:
             name = by_suffix(preview)
             if name is None or not FORMATS[name].writes or FORMATS[name].floats:
                 known = ", ".join(FORMATS[f].suffixes[0] for f in WRITABLE if not FORMATS[f].floats)
@@ -97,7 +99,7 @@ class Companions:
         """Try the folders, and begin the list."""
         for path, option in self._files():
             check_result_file(path, inputs, option, force=self._force)
-        if self._manifest:
+        if self._manifest is not None:
             self._list = WholeFile(self._manifest, force=self._force)
 
     def row(self, row: Mapping[str, Any]) -> None:
@@ -112,7 +114,7 @@ class Companions:
         if self._list is not None:
             self._list.commit()
             self._list = None
-        if not self._preview or not self._rows:
+        if self._preview is None or not self._rows:
             return ()
         rows, self._rows = self._rows, []
         write_whole(self._preview, _sheet(rows, self._preview), force=self._force)
@@ -120,7 +122,7 @@ class Companions:
 
     def _files(self) -> list[tuple[str, str]]:
         both = (self._preview, "--preview"), (self._manifest, "--manifest")
-        return [(path, option) for path, option in both if path]
+        return [(path, option) for path, option in both if path is not None]
 
 
 def _sheet(rows: Sequence[Shown], path: str) -> bytes:

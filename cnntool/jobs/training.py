@@ -398,7 +398,7 @@ def _pictures(session: Session, outcome: Outcome) -> None:
 
     folder = outcome.folder
     if outcome.confusion is not None and outcome.test is not None:
-        title = f"{session.dataset.name}: {100 * outcome.test.accuracy:.2f} % of the test pictures"
+        title = f"{session.dataset.name}: test pictures"
         data = confusion.confusion_png(outcome.confusion, session.dataset.classes, title)
         outcome.confused = confusion.confused_pairs(outcome.confusion, session.dataset.classes)
         run_folder.write_picture(folder, run_folder.CONFUSION, data)

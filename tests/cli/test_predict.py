@@ -209,6 +209,22 @@ def test_dark_on_white_is_noted_and_mended(here):
     assert [label for _, label, _ in rows(mended)] == [CLASSES[k] for k in labels]
 
 
+def test_photos_of_dark_bars_on_paper(here, rng):
+    """Large, in colour, unevenly lit: noted, and right with --invert."""
+    images, labels = bars(9, seed=8)
+    y, x = np.mgrid[:120, :100]
+    for n, image in enumerate(images):
+        ink = np.kron(image[0] / 255.0, np.ones((10, 10)))
+        paper = 200 + 0.3 * x + 0.1 * y + rng.normal(0, 3, x.shape)
+        photo = Image.fromarray(np.uint8(np.clip(paper * (1 - 0.9 * ink), 0, 255)))
+        photo.convert("RGB").save(f"{n}.jpg", quality=85)
+    names = [f"{n}.jpg" for n in range(9)]
+    assert "; --invert takes its negative" in done("predict", "m.safetensors", *names).errors[0]
+    result = done("predict", "m.safetensors", *names, "--invert")
+    assert "brightness" not in result.stderr
+    assert [label for _, label, _ in rows(result)] == [CLASSES[k] for k in labels]
+
+
 def test_bright_pictures_inverted_by_mistake(here):
     write_pictures(here / "in", 1)
     result = done("predict", "m.safetensors", "in/0.png", "--invert")

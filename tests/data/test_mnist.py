@@ -2,6 +2,7 @@
 
 import hashlib
 import lzma
+import pathlib
 import shutil
 import struct
 
@@ -203,6 +204,6 @@ def test_missing_files(package):
 
 
 def test_the_licence_lies_beside_the_data():
-    text = open(f"{mnist._FOLDER}/LICENCE-MNIST.md", encoding="utf-8").read()
+    text = (pathlib.Path(mnist._FOLDER) / "LICENCE-MNIST.md").read_text("utf-8")
     words = "LeCun", "Cortes", "CC BY-SA 3.0", "yann.lecun.com", *mnist.SHA256.values()
     assert all(word in text for word in words)

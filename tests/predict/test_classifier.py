@@ -8,7 +8,7 @@ from trained_models import SIZE, SPEC, bars, trained
 from cnntool import models
 from cnntool.backend import get
 from cnntool.errors import ModelFileError
-from cnntool.nn.modelfile import Preprocessing
+from cnntool.nn.modelfile import HogFeatures, Preprocessing
 from cnntool.nn.network import Network
 from cnntool.nn.spec import parse
 from cnntool.predict.classifier import Classifier
@@ -73,6 +73,17 @@ def test_built_in_network_gives_equal_bits_in_any_company(rng):
     with Classifier(net, how) as classify:
         expected = classify(images)
         for n in (0, 17, 39):
+            assert np.array_equal(classify(images[..., n : n + 1])[:, 0], expected[:, n])
+
+
+def test_features_give_equal_bits_in_any_company(rng):
+    features = HogFeatures(size=(28, 28), cell=(4, 4), block=(2, 2))
+    net = network("dense 5", (features.length,))
+    plain = Preprocessing(color="gray", scale=1, mean=(0.0,), std=(1.0,))
+    images = rng.integers(0, 256, (1, 28, 28, 70), dtype=np.uint8)
+    with Classifier(net, Preprocessor(plain, (28, 28), features), threads=2) as classify:
+        expected = classify(images)
+        for n in (0, 31, 69):
             assert np.array_equal(classify(images[..., n : n + 1])[:, 0], expected[:, n])
 
 

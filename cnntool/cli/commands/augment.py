@@ -145,7 +145,7 @@ def command(
         raise click.UsageError("--mask-fill goes with --masks")
     from cnntool.jobs.augment_sheet import COPIES, Companions
 
-    companions = Companions(preview or "", manifest or "", force=run.force)
+    companions = Companions(preview, manifest, force=run.force)
 
     def make(**shared: Any) -> Any:
         from cnntool.augment.augmentation import Augmentation
