@@ -16,6 +16,7 @@ MAX_PIXELS = 10_000
 
 _REAL = re.compile(r"[+-]?(\d{1,15}(\.\d{0,15})?|\.\d{1,15})(e[+-]?\d{1,2})?", re.ASCII | re.I)
 _WHOLE = re.compile(r"\d{1,9}", re.ASCII)
+_SIGNED = re.compile(r"[+-]?\d{1,9}", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +155,8 @@ class Range(Kind):
         low: Smallest end.
         high: Largest end.
         unit: Of the numbers, for messages; empty if they have none.
-        length: Whether ``2px`` means pixels, and a number without ``px`` a share of the side.
+        length: Whether it is a share of the side, with a decimal point, or pixels: ``2``, ``2px``
+            or ``1.5px``. Other libraries part whole numbers from shares in the same way.
         whole: Whether pixels are whole.
         fixed: Whether it is one number and never two ends.
 
@@ -180,21 +182,25 @@ class Range(Kind):
         """Both forms, with their bounds."""
         unit = f" {self.unit}" if self.unit else ""
         floor, ceiling = self._single_bounds()
-        text = f"a number from {floor:g} to {ceiling:g}{unit}"
+        noun = "share of the side" if self.length else "number"
+        text = f"a {noun} from {floor:g} to {ceiling:g}{unit}"
         text += "" if self.fixed else ", or LOW:HIGH"
         if (floor, ceiling) != (self.low, self.high):
             text += f" within {self.low:g} to {self.high:g}"
         if self.length:
-            text += f", or {'whole ' if self.whole else ''}pixels such as 2px"
+            text += ", or whole pixels such as 2" if self.whole else ", or pixels such as 2 or 1.5px"
         return text
 
     def read(self, text: str) -> Amount:
         """``15``, ``-5:15``, ``2px``, ``1:3px``."""
         plain = text.lower()
         pixels = self.length and plain.endswith("px")
-        parts = [_decimal(part) for part in plain.removesuffix("px" if pixels else "").split(":")]
+        words = plain.removesuffix("px" if pixels else "").split(":")
+        parts = [_decimal(word) for word in words]
         if len(parts) > 2:
             raise BadValue
+        if self.length and all(map(_SIGNED.fullmatch, words)) and any(parts):
+            pixels = True
         low, high = parts if len(parts) == 2 else self._ends(parts[0])
         return self._checked(Amount(float(low), float(high), pixels))
 
@@ -203,11 +209,12 @@ class Range(Kind):
         if not isinstance(value, Amount):
             raise TypeError(f"an amount has two ends, not {value!r}")
         low, high = Decimal(repr(value.low)), Decimal(repr(value.high))
-        unit = "px" if value.pixels else ""
         number = self._number(low, high)
-        if number is not None and number >= 0:
-            return _text(number) + unit
-        return f"{_text(low)}:{_text(high)}{unit}"
+        text = _text(number) if number is not None else f"{_text(low)}:{_text(high)}"
+        if value.pixels:
+            return f"{text}px"
+        # whole numbers would be pixels
+        return f"{text}.0" if self.length and _SIGNED.fullmatch(text.split(":")[-1]) else text
 
     def check(self, value: object) -> Amount:
         """Also an amount, and a pair of ends."""

@@ -7,26 +7,28 @@ drawing is slow. So nothing is left running at the end, nor in the processes tha
 from __future__ import annotations
 
 import contextlib
+import io
 import math
 import shutil
 import sys
 import time
 from collections.abc import Mapping, Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO, cast
 
 from cnntool.cli.options import RunOptions
 from cnntool.files import one_line
 
 if TYPE_CHECKING:
+    from rich.console import Console
     from rich.text import Text
 
 LONG_EPOCH = 10.0
 """Seconds: longer epochs get a line at every tenth where there is no bar."""
 
 _PAUSE = 0.1  # seconds between two drawings, at least
-_COST = 200  # and at least so many times what a drawing takes: half a percent of the time
-_WIDTH = 24  # characters of the bar
+_COST = 400  # and at least so many times what a drawing takes: a quarter percent of the time
+_WIDTH = 24  # characters of the bar, where there is room
 _MEMORY = 0.1  # share of a new loss in the one that is shown
 _COLUMNS = (
     "epoch", "train_loss", "train_accuracy", "val_loss", "val_accuracy", "lr", "images_per_second",
@@ -80,8 +82,7 @@ class TrainingDisplay:
         self._next = math.inf
         bar, self._bar = self._bar, None
         if bar is not None:
-            with contextlib.suppress(OSError):
-                bar.stop()
+            bar.stop()
 
     def start(self, facts: Mapping[str, object]) -> None:
         """Say what is trained: a name and a value a line."""
@@ -209,13 +210,12 @@ class TrainingDisplay:
             if self._done * 10 >= self._tenth * self._batches:
                 self._tell_tenth()
             return
-        with contextlib.suppress(OSError):  # a closed terminal does not end a training
-            if self._bar is None:
-                self._bar = _Bar(self._stream)
-            before = time.monotonic()
-            self._bar.draw(*self._position(before))
-            after = time.monotonic()
-            self._next = after + max(_PAUSE, _COST * (after - before))
+        if self._bar is None:
+            self._bar = _Bar(self._stream)
+        before = time.monotonic()
+        self._bar.draw(*self._position(before))
+        after = time.monotonic()
+        self._next = after + max(_PAUSE, _COST * (after - before))
 
     def _tell_tenth(self) -> None:
         now, total = time.monotonic(), max(self._batches, 1)
@@ -242,9 +242,7 @@ class TrainingDisplay:
         stream = self._target()
         if stream is None or not stream.isatty():
             return False
-        from rich.console import Console
-
-        console = Console(file=self._stream, stderr=self._stream is None)
+        console = _console(stream)
         return console.is_terminal and console.is_interactive and not console.is_dumb_terminal
 
     def _target(self) -> TextIO | None:
@@ -254,10 +252,10 @@ class TrainingDisplay:
         """Print one line, above the bar if there is one."""
         if not self._shown:
             return
-        with contextlib.suppress(OSError):
-            if self._bar is not None:
-                self._bar.say(line, *self._position(time.monotonic()))
-            elif (stream := self._target()) is not None:
+        if self._bar is not None:
+            self._bar.say(line, *self._position(time.monotonic()))
+        elif (stream := self._target()) is not None:
+            with contextlib.suppress(OSError):
                 print(line, file=stream, flush=True)
 
 
@@ -269,10 +267,9 @@ class _Bar:
     """
 
     def __init__(self, stream: TextIO | None) -> None:
-        from rich.console import Console
         from rich.live import Live
 
-        console = Console(file=stream, stderr=stream is None)
+        console = _console(stream or sys.stderr)
         self._live = Live(
             console=console,
             auto_refresh=False,
@@ -303,17 +300,55 @@ class _Bar:
     def _text(self, name: str, done: int, total: int, state: str) -> Text:
         from rich.text import Text
 
-        filled = min(_WIDTH, _WIDTH * done // max(total, 1))
+        count, state = f" {done:>{len(str(total))}}/{total}", f"  {state}"
+        room = self._live.console.width - len(f"{name} {count}{state}") - 1
+        width = min(_WIDTH, room) if room >= 6 else 0
+        filled = min(width, width * done // max(total, 1))
         full, rest = self._signs
         return Text.assemble(
             f"{name} ",
             (full * filled, "bar.complete"),
-            (rest * (_WIDTH - filled), "bar.back"),
-            (f" {done:>{len(str(total))}}/{total}", "progress.download"),
-            f"  {state}",
+            (rest * (width - filled), "bar.back"),
+            (count, "progress.download"),
+            state,
             no_wrap=True,
-            overflow="ellipsis",
+            overflow="crop",
         )
+
+
+class _Patient(io.TextIOBase):
+    """A stream that forgets what it cannot write: a closed terminal does not end a training.
+
+    rich would end the whole process, with standard output redirected to nowhere.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        self._target = stream
+
+    @property
+    def encoding(self) -> str:  # type: ignore[override]
+        return self._target.encoding or "utf-8"
+
+    def isatty(self) -> bool:
+        return self._target.isatty()
+
+    def fileno(self) -> int:
+        return self._target.fileno()
+
+    def write(self, text: str) -> int:
+        with contextlib.suppress(OSError):
+            self._target.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        with contextlib.suppress(OSError):
+            self._target.flush()
+
+
+def _console(stream: TextIO) -> Console:
+    from rich.console import Console
+
+    return Console(file=cast(TextIO, _Patient(stream)))
 
 
 def _plain(value: object) -> str:

@@ -147,7 +147,7 @@ def test_any_changes_of_any_parts(text, cut, seed, step):
     assert np.isfinite(whole).all()
 
 
-# ------------------------------------------------------------------------------------- what is drawn
+# ------------------------------------------------------------------------------------ what is drawn
 @pytest.mark.parametrize(
     ("text", "name", "low", "high"),
     [
@@ -220,7 +220,7 @@ def test_a_word_more_leaves_the_others_alone():
     assert [row[:2] for row in long] == short
 
 
-# --------------------------------------------------------------------------------------------- masks
+# -------------------------------------------------------------------------------------------- masks
 def labels(rng, shape=(1, 9, 12, 7), dtype=np.uint8):
     return rng.integers(0, 5, shape).astype(dtype)
 
@@ -253,7 +253,7 @@ def test_a_picture_as_its_own_mask(rng):
 @pytest.mark.parametrize("text", ["brightness 0.5", "cutout 0.5 | noise 9 | blur 2 | hue 0.3"])
 def test_only_moves_touch_masks(rng, text):
     masks = labels(rng, dtype=np.int64)
-    y, same = together(text, pictures(rng), masks)
+    _, same = together(text, pictures(rng), masks)
     np.testing.assert_array_equal(same, masks)
     assert same is not masks and same.dtype == np.int64
 
@@ -270,7 +270,7 @@ def test_masks_on_devices_and_in_parts(rng, xp):
     assert (expected == 255).any()
 
 
-# --------------------------------------------------------------------------------------------- opacity
+# ------------------------------------------------------------------------------------------ opacity
 def test_what_is_transparent_gives_no_colour(rng):
     x = np.zeros((4, 9, 12, 2), np.float32)
     x[:3], x[3] = 255, 0
@@ -306,7 +306,7 @@ def test_opacity_on_devices(rng, xp):
     np.testing.assert_allclose(xp.to_host(y), done(text, x, alpha=True), atol=0.02)
 
 
-# ------------------------------------------------------------------------------------ use and misuse
+# ----------------------------------------------------------------------------------- use and misuse
 def test_text_and_pickle():
     text = "hflip p=0.5 | rotate 15 | brightness 0.2"
     aug = Augmentation.parse(text)
@@ -318,18 +318,20 @@ def test_misuse(rng):
     x = pictures(rng)
     with pytest.raises(OptionError, match="there are no changes; write words with"):
         Augmentation(())
-    with pytest.raises(ShapeError, match="a batch has channels, rows, columns .*; got shape"):
+    with pytest.raises(ShapeError, match=r"a batch has channels, rows, columns .*; got shape"):
         done("hflip", x[0])
     with pytest.raises(ShapeError, match=r"got shape \(3, 0, 12, 7\)"):
         done("hflip", x[:, :0])
     with pytest.raises(ShapeError, match="7 pictures from number 2 on are no part of a batch of 8"):
         done("hflip", x, offset=2, total=8)
-    with pytest.raises(ShapeError, match="7 pictures from number -1 on are no part of a batch$"):
+    with pytest.raises(ShapeError, match=r"7 pictures from number -1 on are no part of a batch$"):
         done("hflip", x, offset=-1)
-    with pytest.raises(ShapeError, match="masks of shape .* do not fit pictures of shape .*; rows"):
+    with pytest.raises(ShapeError, match=r"masks of shape .* do not fit pictures of .*; rows"):
         together("hflip", x, labels(rng)[:, :8])
     with pytest.raises(ShapeError, match="masks of shape"):
         together("hflip", x, labels(rng)[0])
+    same = together("rotate 90:90", x, labels(rng, dtype=np.int8), ignore=-1)[1]
+    assert same.min() == -1 and same.dtype == np.int8
     for dtype in (np.int8, np.float32, bool):
         with pytest.raises(OptionError, match=r"labels of type .* cannot hold 255.*use uint8"):
             together("hflip", x, labels(rng, dtype=dtype))

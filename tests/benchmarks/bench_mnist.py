@@ -2,8 +2,8 @@
 
     python tests/benchmarks/bench_mnist.py [--torch-python PATH] [--threads 2] [--runs 3]
 
-Both train on all 60 000 pictures and test once on the 10 000. PyTorch trains the same network by the
-same schedule (which are good for it too: SGD with Nesterov's momentum and one cycle), from tensors
+Both train on all 60 000 pictures and test once on the 10 000. PyTorch trains the same network by
+the same schedule (good for it too: SGD with Nesterov's momentum and one cycle), from tensors
 in memory, without a data loader, in the faster memory format. Times are those of whole processes,
 from start to exit, taken in turn; the best of all runs counts. Accuracies are printed for every
 seed.
@@ -132,7 +132,7 @@ def main() -> None:
                     options.threads,
                     "--seed",
                     str(seed),
-                ]  # fmt: skip
+                ]
             )
             facts = json.loads(Path(run, "run.json").read_text())
             return seconds, facts["test"]["accuracy"]
@@ -155,7 +155,7 @@ def main() -> None:
                     options.threads,
                     "1",
                     memory_format,
-                ]  # fmt: skip
+                ]
             )
             return seconds, float(text)
 

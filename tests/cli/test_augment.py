@@ -10,8 +10,8 @@ from PIL import Image
 from pillow_files import array, load, npy, png, save
 
 from cnntool.augment import Augmentation
-from cnntool.jobs.augment import file_seed
 from cnntool.folder.job import Item
+from cnntool.jobs.augment import file_seed
 
 OPS = "hflip p=0.5 | rotate 15 | brightness 0.2"
 
@@ -39,7 +39,7 @@ def tree(folder, rng):
     return folder
 
 
-# ---------------------------------------------------------------------------------- names and copies
+# --------------------------------------------------------------------------------- names and copies
 def test_a_copy_lies_beside_its_picture(folder, photo):
     result = done("augment", "a.png", "--ops", OPS)
     assert result.lines == ["a.a0.png"] and result.stderr == ""
@@ -93,7 +93,7 @@ def test_what_changes_nothing_keeps_every_sample(samples, folder, rng):
         np.testing.assert_array_equal(found, load(path))
 
 
-# ------------------------------------------------------------------------------------------- seeds
+# -------------------------------------------------------------------------------------------- seeds
 def test_order_jobs_and_ways_to_name_do_not_matter(tree):
     done("augment", "in", "-r", "--ops", OPS, "--copies", 2, "-o", "one/", "-j", 1)
     done("augment", "in", "-r", "--ops", OPS, "--copies", 2, "-o", "two/", "-j", 2)
@@ -126,7 +126,7 @@ def test_seed_of_a_file():
     assert file_seed(3, Item("caf\udce9.png")) < 1 << 48
 
 
-# -------------------------------------------------------------------------------------------- list
+# --------------------------------------------------------------------------------------------- list
 def test_list_tells_every_file(tree):
     result = done(
         "augment", "in", "-r", "--ops", f"{OPS} | cutout 3px p=0.5", "--copies", 3, "-o", "out/",
@@ -175,7 +175,7 @@ def test_skip_existing_makes_what_is_missing(tree):
     assert "'m.jsonl' exists" in message
 
 
-# ------------------------------------------------------------------------------------------- masks
+# -------------------------------------------------------------------------------------------- masks
 @pytest.fixture
 def pairs(folder, rng):
     """Two pictures with masks of four classes, one with a palette."""
@@ -216,12 +216,10 @@ def test_where_masks_go(pairs):
     assert done(*args).lines == ["data/images/a.a0.png", "data/images/a.a0.mask.png"]
     assert done(*args, "-o", "x.png").lines == ["x.png", "x.mask.png"]
     assert done(*args, "-o", "out/").lines == ["out/a.a0.png", "out/masks/a.a0.png"]
-    assert (
-        done(*args, "-o", "out/", "--format", "jpeg").lines
-        == ["out/a.a0.jpg"] + ["out/masks/a.a0.png"]
-        if False
-        else True
-    )
+    made = done(*args, "-o", "jpg/", "--format", "jpeg").lines
+    assert made == ["jpg/a.a0.jpg", "jpg/masks/a.a0.png"]
+    made = done(*args, "-o", "named/", "--name", "{stem}-{what}.bmp").lines
+    assert made == ["named/a-a0.bmp", "named/masks/a-a0.png"]
     message = refused(2, *args, "-o", "-")
     assert "standard output has no room for masks; use -o DIR/ with --masks" in message
     message = refused(2, "augment", "data/images", "--masks", "data/masks", "--ops", MOVES,
@@ -244,11 +242,11 @@ def test_masks_of_black_and_white(folder, rng):
     pixels[2:8, 3:9] = 255
     save("a.png", pixels)
     save("masks/a.png", pixels)
-    result = done("augment", "a.png", "--masks", "masks", "--ops", "rotate 30:30", "-o", "out/")
+    args = ("augment", "a.png", "--masks", "masks", "--ops", "rotate 30:30", "-o", "out/")
+    result = done(*args)
     assert "the mask holds 0 and 255 alone, and 255 also marks what lies beyond" in result.stderr
     assert load("out/masks/a.a0.png")[0, 0] == 255
-    result = done("augment", "a.png", "--masks", "masks", "--ops", "rotate 30:30", "-o", "out/", "-f",
-                  "--mask-fill", 0)  # fmt: skip
+    result = done(*args, "-f", "--mask-fill", 0)
     assert result.stderr == "" and load("out/masks/a.a0.png")[0, 0] == 0
 
 
@@ -276,7 +274,7 @@ def test_masks_that_are_none(pairs, rng):
     assert "--masks 'nowhere': no such folder" in message
 
 
-# ------------------------------------------------------------------------------------------- sheet
+# -------------------------------------------------------------------------------------------- sheet
 def test_sheet_of_inputs_beside_copies(tree):
     result = done("augment", "in", "-r", "--ops", OPS, "-o", "out/", "--preview", "sheet.png")
     assert result.lines[-1] == "sheet.png" and len(result.lines) == 4
@@ -324,11 +322,11 @@ def test_nothing_to_show(folder):
 
 # ----------------------------------------------------------------------------------------- pictures
 def test_pictures_of_16_bits(samples, folder):
-    done("augment", samples / "gradient-16bit.png", "--ops", "rotate 10 | contrast 0.5", "-o", "o.png",
-         "--manifest", "m.jsonl")  # fmt: skip
+    picture, ops = samples / "gradient-16bit.png", "rotate 10 | contrast 0.5"
+    done("augment", picture, "--ops", ops, "-o", "o.png", "--manifest", "m.jsonl")
     found = load("o.png")
     assert found.dtype == np.uint16
-    expected = again(records("m.jsonl")[0], load(samples / "gradient-16bit.png"), full_range=65535)
+    expected = again(records("m.jsonl")[0], load(picture), full_range=65535)
     np.testing.assert_array_equal(found, np.rint(expected))
 
 
@@ -356,7 +354,7 @@ def test_gpu_gives_what_the_cpu_gives(folder, photo, double_as_gpu):
     np.testing.assert_allclose(np.load("gpu.npy"), np.load("cpu.npy"), atol=0.05)
 
 
-# ------------------------------------------------------------------------------------------ refusals
+# ----------------------------------------------------------------------------------------- refusals
 @pytest.mark.parametrize(
     ("options", "message"),
     [
