@@ -188,7 +188,9 @@ class Range(Kind):
         if (floor, ceiling) != (self.low, self.high):
             text += f" within {self.low:g} to {self.high:g}"
         if self.length:
-            text += ", or whole pixels such as 2" if self.whole else ", or pixels such as 2 or 1.5px"
+            text += (
+                ", or whole pixels such as 2" if self.whole else ", or pixels such as 2 or 1.5px"
+            )
         return text
 
     def read(self, text: str) -> Amount:
@@ -213,8 +215,9 @@ class Range(Kind):
         text = _text(number) if number is not None else f"{_text(low)}:{_text(high)}"
         if value.pixels:
             return f"{text}px"
-        # whole numbers would be pixels
-        return f"{text}.0" if self.length and _SIGNED.fullmatch(text.split(":")[-1]) else text
+        if self.length and (low or high) and all(map(_SIGNED.fullmatch, text.split(":"))):
+            text += ".0"  # whole numbers would be pixels
+        return text
 
     def check(self, value: object) -> Amount:
         """Also an amount, and a pair of ends."""

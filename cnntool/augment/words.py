@@ -135,7 +135,7 @@ def _table() -> tuple[Word, ...]:
             ("rotation", "randomrotation"), "rotate 15",
         ),
         Word(
-            "shift", "moves down and across; whole pixels where given in pixels", "geometry",
+            "shift", "moves down and across; by whole pixels where given in pixels", "geometry",
             (
                 _amount(
                     Range("around 0", -1, 1, "", length=True, whole=True),

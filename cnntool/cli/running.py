@@ -136,7 +136,11 @@ def run_pictures(
             if options.output != "-":  # where standard output carries a picture and nothing else
                 emit_path(options, path)
 
-    finish(execute(job, inputs, options, jobs, row=companions.row, after=written))
+    try:
+        summary = execute(job, inputs, options, jobs, row=companions.row, after=written)
+    finally:
+        companions.close()
+    finish(summary)
 
 
 def run_one(options: RunOptions, make: MakeJob) -> None:

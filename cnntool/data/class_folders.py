@@ -85,7 +85,9 @@ def part_folders(folder: str) -> dict[str, str]:
                 f"both folders for {part}; keep one"
             )
         found[part] = path
-    return found if "train" in found else {}
+    if "train" not in found:
+        return {}
+    return {part: found[part] for part in ("train", "validation", "test") if part in found}
 
 
 def load_class_folders(

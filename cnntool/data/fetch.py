@@ -11,8 +11,8 @@ import ssl
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Collection
-from typing import IO
-from urllib.parse import urlsplit
+from typing import IO, Any
+from urllib.parse import urljoin, urlsplit
 
 from cnntool import __version__
 from cnntool.errors import InputError
@@ -59,6 +59,8 @@ def fetch(
         answer = _opener(schemes).open(request, timeout=SECONDS)
     except urllib.error.HTTPError as error:
         error.close()
+        if 300 <= error.code < 400:
+            raise FetchError("the server sends on in circles") from error
         raise FetchError(f"the server says {error.code} {one_line(str(error.reason), 60)}") from (
             error
         )
@@ -106,11 +108,24 @@ class _Redirections(urllib.request.HTTPRedirectHandler):
     def __init__(self, schemes: Collection[str]) -> None:
         self.schemes = schemes
 
-    def redirect_request(  # type: ignore[no-untyped-def]  # as in the base class
-        self, req, fp, code, msg, headers, newurl
-    ) -> urllib.request.Request | None:
-        _check_scheme(newurl, self.schemes, "sends on to ")
-        return super().redirect_request(req, fp, code, msg, headers, newurl)
+    def http_error_302(
+        self,
+        req: urllib.request.Request,
+        fp: IO[bytes],
+        code: int,
+        msg: str,
+        headers: http.client.HTTPMessage,
+    ) -> Any:
+        """Judge where a redirection leads before it is followed."""
+        where = headers.get("Location") or headers.get("URI") or ""
+        try:
+            _check_scheme(urljoin(req.full_url, where), self.schemes, "sends on to ")
+        except FetchError:
+            fp.close()
+            raise
+        return super().http_error_302(req, fp, code, msg, headers)
+
+    http_error_301 = http_error_303 = http_error_307 = http_error_308 = http_error_302
 
 
 def _opener(schemes: Collection[str]) -> urllib.request.OpenerDirector:

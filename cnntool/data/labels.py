@@ -14,6 +14,8 @@ from cnntool.files import natural_key, one_line
 MOST_CLASSES = 100_000
 """More than this are no classes but numbers of something."""
 
+_SPARE = 16  # classes that a small part of a data set may lack besides every second one
+
 
 @dataclass(frozen=True)
 class Numbered:
@@ -36,9 +38,9 @@ def number_labels(
     """Class numbers for labels that are whole numbers or words.
 
     Whole numbers are class numbers from 0; their largest in ``train`` gives the number of classes,
-    unless ``names`` does. If all from 1 on occur and 0 never does, they count from 1. If fewer than
-    half of the numbers up to the largest occur, they are taken for damaged. Words are classes in
-    natural order. What occurs in ``train`` is known; other parts must not hold anything else.
+    unless ``names`` does. If all from 1 on occur and 0 never does, they count from 1. If far fewer
+    than half of the numbers up to the largest occur, they are taken for damaged. Words are classes
+    in natural order. What occurs in ``train`` is known; other parts must not hold anything else.
 
     Args:
         parts: Labels (M,) or (M, 1) of each part; ``train`` must be among them.
@@ -114,7 +116,7 @@ def _numbers(parts: Mapping[str, NDArray[np.generic]], what: str, names: Sequenc
             classes = tuple(map(str, range(1, highest + 1)))
             notes = (f"{what}: labels count from 1; class '1' has number 0",)
         else:
-            if highest >= MOST_CLASSES or 2 * len(present) < highest + 1:
+            if highest + 1 > 2 * len(present) + _SPARE:
                 raise ModelFileError(
                     f"{what}: label {highest} where {len(present)} different ones occur; "
                     "labels are class numbers 0, 1, 2 …"

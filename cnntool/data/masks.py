@@ -250,7 +250,7 @@ def _classes(
             f"{quote(folder)}: class {highest} in a mask is out of range: {len(names)} classes are "
             f"0 to {len(names) - 1}"
         )
-    if not names and 2 * len(present) < highest + 1:
+    if not names and len(present) and highest + 1 > 2 * len(present):
         shown = ", ".join(map(str, present[:6])) + (" …" if len(present) > 6 else "")
         raise ModelFileError(
             f"{quote(folder)}: masks with the values {shown}; they are class numbers 0, 1, 2 …, "

@@ -75,6 +75,10 @@ class AugmentJob(PictureJob):
         """The picture in floats, framed, changed; with opacity once more."""
         return 4
 
+    def floats(self, picture: Picture, target: Target) -> int:
+        """Colours weighted by opacity are copies."""
+        return super().floats(picture, target) + (2 * picture.pixels.size if picture.alpha else 0)
+
     def mask_place(self, item: Item, what: str) -> str:
         """The file of a mask: in ``masks/`` of the output folder, or beside its picture.
 

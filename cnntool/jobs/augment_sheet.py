@@ -111,14 +111,18 @@ class Companions:
 
     def finish(self) -> tuple[str, ...]:
         """Write both; names of the pictures among them."""
-        if self._list is not None:
-            self._list.commit()
-            self._list = None
+        self.close()
         if self._preview is None or not self._rows:
             return ()
         rows, self._rows = self._rows, []
         write_whole(self._preview, _sheet(rows, self._preview), force=self._force)
         return (self._preview,)
+
+    def close(self) -> None:
+        """Give the list its name, however the run ended: it tells what was written."""
+        unfinished, self._list = self._list, None
+        if unfinished is not None:
+            unfinished.commit()
 
     def _files(self) -> list[tuple[str, str]]:
         both = (self._preview, "--preview"), (self._manifest, "--manifest")

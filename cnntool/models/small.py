@@ -13,11 +13,11 @@ def mlp(classes: int) -> str:
 
 
 def cnn_mnist(classes: int) -> str:
-    """Two convolutions for pictures of 28×28."""
+    """Two convolutions for pictures of 28×28, small enough to learn 60 000 of them in seconds."""
     return (
-        "conv 16 5 pad=2 | relu | maxpool 2\n"
-        "conv 32 5 pad=2 | relu | maxpool 2\n"
-        f"flatten | dense 128 | relu | dropout 0.5 | dense {classes}"
+        "conv 8 5 | relu | maxpool 2\n"
+        "conv 32 5 | relu | maxpool 2\n"
+        f"flatten | dense {classes}"
     )
 
 

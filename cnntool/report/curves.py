@@ -40,57 +40,8 @@ def curves_png(rows: Rows, title: str = "", test: Mapping[str, float] | None = N
     Raises:
         MissingPackage: matplotlib is not installed.
     """
-    try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-        from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
-    except ImportError as error:
-        raise MissingPackage(
-            "pictures of curves need matplotlib; pip install 'cnntool[plot]'"
-        ) from error
-    figure = Figure(figsize=(10, 4.2), dpi=120, layout="constrained")
-    canvas = FigureCanvasAgg(figure)
-    for axes, what in zip(figure.subplots(1, 2), ("loss", "accuracy"), strict=True):
-        lines = _lines(rows, what)
-        factor = 100 if what == "accuracy" else 1
-        for name, points in lines.items():
-            marker = "o" if len(points) <= 40 else ""
-            axes.plot(
-                [x for x, _ in points],
-                [factor * y for _, y in points],
-                color=_COLOURS[name],
-                marker=marker,
-                markersize=4,
-                linewidth=1.8,
-                label=name,
-            )
-        value = (test or {}).get(what, math.nan)
-        if _finite(value):
-            text = f"test: {100 * value:.2f} %" if what == "accuracy" else f"test: {value:.4f}"
-            axes.axhline(
-                factor * value, color=_COLOURS["test"], linestyle="--", linewidth=1.1, label=text
-            )
-        logarithmic = what == "loss" and _steep(lines)
-        if logarithmic:
-            axes.set_yscale("log")
-            axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-            axes.yaxis.set_major_formatter("{x:g}")
-            axes.yaxis.set_minor_locator(NullLocator())
-        axes.set_title("accuracy, %" if factor == 100 else _loss_title(logarithmic))
-        axes.set_xlabel("epoch")
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-        axes.grid(color="#e4e4e4", linewidth=0.7)
-        axes.spines[["top", "right"]].set_visible(False)
-        if axes.has_data():
-            axes.legend(frameon=False)
-    if title:
-        # names of folders may hold letters that fonts lack, and signs of formulas
-        figure.suptitle(drawable(title), parse_math=False)
-    file = io.BytesIO()
     with _silent():
-        # no version of matplotlib inside: the same curves give the same bytes
-        canvas.print_figure(file, format="png", metadata={"Software": None})
-    return file.getvalue()
+        return _drawn(rows, title, test or {})
 
 
 def curves_chart(rows: Rows, width: int = 80, encoding: str | None = "utf-8") -> list[str]:
@@ -131,6 +82,63 @@ def curves_chart(rows: Rows, width: int = 80, encoding: str | None = "utf-8") ->
     return [row for chart in charts for row in drawn(chart, whole, unicode=unicode)]
 
 
+def _drawn(rows: Rows, title: str, test: Mapping[str, float]) -> bytes:
+    try:
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise MissingPackage(
+            "pictures of curves need matplotlib; pip install 'cnntool[plot]'"
+        ) from error
+    figure = Figure(figsize=(10, 4.2), dpi=120, layout="constrained")
+    canvas = FigureCanvasAgg(figure)
+    for axes, what in zip(figure.subplots(1, 2), ("loss", "accuracy"), strict=True):
+        _draw(axes, what, _lines(rows, what), test.get(what, math.nan))
+    if title:
+        # names of folders may hold letters that fonts lack, and signs of formulas
+        figure.suptitle(drawable(title), parse_math=False)
+    file = io.BytesIO()
+    # no version of matplotlib inside: the same curves give the same bytes
+    canvas.print_figure(file, format="png", metadata={"Software": None})
+    return file.getvalue()
+
+
+def _draw(axes: Any, what: str, lines: Mapping[str, Points], test: float) -> None:
+    """One of the two parts of the picture."""
+    from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
+
+    percent = what == "accuracy"
+    factor = 100 if percent else 1
+    for name, points in lines.items():
+        axes.plot(
+            [x for x, _ in points],
+            [factor * y for _, y in points],
+            color=_COLOURS[name],
+            marker="o" if len(points) <= 40 else "",
+            markersize=4,
+            linewidth=1.8,
+            label=name,
+        )
+    if _finite(test):
+        text = f"test: {test:.2%}".replace("%", " %") if percent else f"test: {test:.4f}"
+        axes.axhline(
+            factor * test, color=_COLOURS["test"], linestyle="--", linewidth=1.1, label=text
+        )
+    logarithmic = not percent and _steep(lines)
+    if logarithmic:
+        axes.set_yscale("log")
+        axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.yaxis.set_major_formatter("{x:g}")
+        axes.yaxis.set_minor_locator(NullLocator())
+    axes.set_title("accuracy, %" if percent else _loss_title(logarithmic))
+    axes.set_xlabel("epoch")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.grid(color="#e4e4e4", linewidth=0.7)
+    axes.spines[["top", "right"]].set_visible(False)
+    if axes.has_data():
+        axes.legend(frameon=False)
+
+
 def _lines(rows: Rows, what: str) -> Mapping[str, Points]:
     """Points (epoch, value) by the name of the line, where there are any."""
     found = {}
@@ -160,7 +168,7 @@ def _loss_title(logarithmic: bool) -> str:
 
 @contextmanager
 def _silent() -> Iterator[None]:
-    """Without matplotlib's words about fonts: it looks through all of them when it first draws."""
+    """Without matplotlib's words about fonts and folders, which it says where it is new."""
     logger = logging.getLogger("matplotlib")
     level = logger.level
     logger.setLevel(logging.ERROR)

@@ -43,6 +43,8 @@ class Options:
         fit: How.
         color: ``gray`` or ``rgb``; None means their own.
         init: A key of :data:`cnntool.nn.init.SCHEMES`; empty picks by the network.
+        schedule_epochs: Epochs that the schedule was made for, if the training was extended
+            afterwards; None means all.
     """
 
     dataset: str
@@ -70,6 +72,7 @@ class Options:
     fit: str = "stretch"
     color: str | None = None
     init: str = ""
+    schedule_epochs: int | None = None
 
     def __post_init__(self) -> None:
         bounds: dict[str, tuple[float, float]] = {
@@ -87,6 +90,10 @@ class Options:
             raise OptionError(f"--lr must be a number above 0, got {self.lr}", option="lr")
         if self.dropout is not None and not 0 <= self.dropout < 1:
             raise OptionError(f"--dropout must be from 0 to below 1, got {self.dropout}")
+        if self.warmup is not None and not 0 <= self.warmup <= self.epochs:
+            raise OptionError(
+                f"--warmup is a part of the training's {self.epochs} epochs, got {self.warmup:g}"
+            )
         if self.class_weight not in CLASS_WEIGHTS:
             raise OptionError(
                 f"--class-weight must be {' or '.join(CLASS_WEIGHTS)}, got '{self.class_weight}'"

@@ -38,7 +38,7 @@ MNIST = Recipe(
 )
 
 SMALL_PICTURES = Recipe(
-    model="cnn-mnist",
+    model="cnn-cifar",
     options=MappingProxyType(
         {
             "epochs": 15,

@@ -49,6 +49,25 @@ def test_lengths_in_pixels():
     assert parse("cutout 7px")[0].amount("amount") == Amount(7, 7, True)
 
 
+def test_whole_numbers_are_pixels_and_shares_have_a_point():
+    assert parse("shift 2") == parse("shift 2px")
+    assert parse("shift -1:2") == parse("shift -1:2px")
+    assert parse("elastic 2 8") == parse("elastic 2px 8px")
+    assert parse("shift 1")[0].amount("down") == Amount(-1, 1, True)
+    assert parse("shift 1.0")[0].amount("down") == Amount(-1, 1)
+    assert parse("shift 0.5:1")[0].amount("down") == Amount(0.5, 1)
+    assert parse("shift 0") == parse("shift 0.0")
+    for text in (
+        "shift 1.0",
+        "shift -1:0.0",
+        "shift 0.5:1",
+        "shift -1:2px",
+        "shift 0",
+        "cutout 1.0",
+    ):
+        assert format_steps(parse(text)) == text
+
+
 @pytest.mark.parametrize(
     ("text", "short"),
     [
@@ -169,11 +188,14 @@ def test_any_text_is_read_or_refused(text):
         ("rotate 1:2:3", "A of 'rotate' is '1:2:3'"),
         ("rotate -5", "A of 'rotate' is '-5'"),
         ("rotate 5px", "A of 'rotate' is '5px'"),
-        ("shift 0.5px", "DOWN of 'shift' is '0.5px' at column 7; it must be a number from 0 to 1, "
-         "or LOW:HIGH within -1 to 1, or whole pixels such as 2px"),
+        ("shift 0.5px", "DOWN of 'shift' is '0.5px' at column 7; it must be a share of the side "
+         "from 0 to 1, or LOW:HIGH within -1 to 1, or whole pixels such as 2"),
+        ("shift 1.5", "DOWN of 'shift' is '1.5'"),
+        ("shift 2.0", "DOWN of 'shift' is '2.0'"),
         ("shift 20000px", "DOWN of 'shift' is '20000px'"),
-        ("elastic 0.1 grid=0px", "grid of 'elastic' is '0px' at column 18; it must be a number "
-         "from 0.02 to 1, or pixels such as 2px"),
+        ("elastic 0.1 grid=0px", "grid of 'elastic' is '0px' at column 18; it must be a share "
+         "of the side from 0.02 to 1, or pixels such as 2 or 1.5px"),
+        ("elastic 0.1 0px", "GRID of 'elastic' is '0px'"),
         ("elastic 0.1 0.1:0.2", "GRID of 'elastic' is '0.1:0.2'"),
         ("brightness 2", "A of 'brightness' is '2' at column 12; it must be a number from 0 to 1, "
          "or LOW:HIGH within 0 to 10"),
@@ -239,7 +261,7 @@ def test_same_settings_may_be_repeated():
 def test_steps_from_values():
     assert step("rotate", amount=15) == parse("rotate 15")[0]
     assert step("scale", amount=(0.5, 2), p=0.5) == parse("scale 0.5:2 p=0.5")[0]
-    assert step("shift", down=Amount(-2, 2, True)) == parse("shift 2px")[0]
+    assert step("shift", down=Amount(-2, 2, True)) == step("shift", down=2) == parse("shift 2")[0]
     assert step("fliplr") == parse("hflip")[0]
     with pytest.raises(OptionError, match="unknown change 'rotat'; did you mean 'rotate'"):
         step("rotat", amount=1)

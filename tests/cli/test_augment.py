@@ -2,6 +2,9 @@
 
 import json
 import os
+import signal
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -158,6 +161,18 @@ def test_list_holds_what_succeeded(tree):
     assert [row["status"] for row in records("r.jsonl")] == ["failed", "done", "done"]
     assert result.errors[-1] == "cnntool: 2 done, 1 failed, 0 skipped"
     assert result.lines == ["out/cats/2.a0.png", "out/dogs/1.a0.png", "p.png"]
+
+
+def test_list_is_whole_where_nobody_reads_on(tree):
+    command = [sys.executable, "-m", "cnntool", "augment", "in", "-r", "--ops", OPS, "-o", "out/",
+               "--manifest", "m.jsonl", "-j", "1"]  # fmt: skip
+    reader, writer = os.pipe()
+    os.close(reader)
+    ended = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, check=False)
+    os.close(writer)
+    assert ended.returncode == -signal.SIGPIPE and ended.stderr == b""
+    assert all(os.path.exists(row["output"]) for row in records("m.jsonl"))
+    assert sorted(os.listdir()) == ["in", "m.jsonl", "out"]
 
 
 def test_skip_existing_makes_what_is_missing(tree):

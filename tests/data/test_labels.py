@@ -26,6 +26,8 @@ def test_types_of_numbers(dtype):
 
 def test_a_class_without_pictures_stays():
     assert numbered([0, 1, 3]).classes == ("0", "1", "2", "3")
+    assert len(numbered([0, 1, 2, 9]).classes) == 10
+    assert len(numbered([0, 19]).classes) == 20
     assert numbered([1, 2], test=[0]).classes == ("0", "1", "2")
 
 
@@ -63,6 +65,7 @@ def test_a_column():
     ("train", "test", "words"),
     [
         ([0, 1, 255], [], "label 255 where 3 different ones occur"),
+        ([0, 20], [], "label 20 where 2 different ones occur"),
         ([0, 1], [2], "label 2 of test is out of range: 2 classes are 0 to 1"),
         ([0, 1], [-1], "labels of test begin at -1; class numbers begin at 0"),
         ([0.5, 1.0], [], "labels of train are fractions; whole numbers or words"),
@@ -92,5 +95,5 @@ def test_labels_beyond_the_names():
 
 def test_many_classes_in_a_message():
     words = [f"c{n}" for n in range(9)]
-    with pytest.raises(ModelFileError, match="it has 'c0', .*'c4' and 4 more"):
+    with pytest.raises(ModelFileError, match=r"it has 'c0', .*'c4' and 4 more"):
         numbered(words, test=["z"])

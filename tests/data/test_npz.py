@@ -133,7 +133,7 @@ def _shown(loaded):
         ({}, "it holds nothing"),
         ({"x_train": X, "images": X, "y": Y}, "both 'x_train' and 'images'; keep one"),
         ({"x": X, "y": Y[:3]}, "3 labels in y for 4 pictures in x"),
-        ({"x": X, "y": np.array([0, 1, 1, 9])}, "label 9 where 3 different ones occur"),
+        ({"x": X, "y": np.array([0, 1, 1, 99])}, "label 99 where 3 different ones occur"),
         (
             {"x": X, "y": Y, "x_test": X[:, 1:], "y_test": Y},
             "parts of different sizes: train 1x3x5",
@@ -241,7 +241,7 @@ def test_a_member_that_claims_too_much(path, monkeypatch):
     refused(path, bytes(data), r"claims to unpack \d+ bytes to 3000000000")
     monkeypatch.setattr(memory, "budget", lambda: 100)
     path.write_bytes(npz({"x": X, "y": Y}))
-    with pytest.raises(LimitError, match="its arrays need .* of memory, a data set may take 100"):
+    with pytest.raises(LimitError, match=r"its arrays need .* of memory, a data set may take 100"):
         load_npz(str(path))
 
 

@@ -169,7 +169,7 @@ def test_digits(shared_data):
             labels = np.frombuffer(file.read(8 + count), np.uint8, offset=8)
         return Split(images.reshape(-1, 1, 28, 28), labels.astype(np.int64))
 
-    result = fit(read("train", 2000), tuple("0123456789"), max_iter=40)
+    result = fit(read("train", 2000), tuple("0123456789"), max_iter=15)
     assert result.model.features.length == 1296
     test = read("t10k", 1000)
     assert (scores_of(result.model, test).argmax(axis=0) == test.labels).mean() > 0.94

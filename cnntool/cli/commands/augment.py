@@ -56,7 +56,7 @@ def _listed() -> str:
     cnntool augment photos/ -r --ops 'crop 0.8 | hflip' --copies 5 -o more/
     cnntool augment photos/ --ops 'rotate 10 | blur 1' --copies 0 --preview sheet.png
     cnntool augment data/images --masks data/masks --ops 'hflip | elastic 0.03' -o more/images/
-    cnntool augment *.png --ops 'shift 2px | noise 10' --manifest drawn.jsonl -o out/
+    cnntool augment *.png --ops 'shift 2 | noise 10' --manifest drawn.jsonl -o out/
     """,
     help=f"""Change pictures at random: copies for training, masks along with them.
 
@@ -67,8 +67,8 @@ def _listed() -> str:
 
     A number N means -N to N (rotate, shift, shear, hue), 1-N to 1+N (scale, brightness, contrast,
     saturation), 0 to N (blur, noise), N to 1 (crop), or N itself (elastic, cutout). LOW:HIGH gives
-    both ends. Lengths are shares of the side, or pixels such as 2px. p=0.5 does a word to half of
-    the copies.
+    both ends. Lengths are shares of the side (0.1), or pixels (2, 1.5px). p=0.5 does a word to half
+    of the copies.
 
     What moves pixels comes first and in one go: border=constant|reflect|edge|symmetric|wrap, fill=0
     and interpolation=bilinear|nearest hold for all of it.
