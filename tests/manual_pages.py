@@ -25,11 +25,16 @@ EXITS = {
     "2": "Usage: a bad option, kernel or name, outputs that collide, refusing to overwrite.",
     "3": "The system stopped it: disk full, no permission, memory, no such device, "
     "an optional package that is missing.",
-    "4": "Kept for networks: a model, data set or checkpoint is invalid or unsafe.",
-    "5": "Kept for networks: training diverged.",
+    "4": "A model, data set or checkpoint is invalid or unsafe, or a training cannot be resumed.",
+    "5": "Training diverged: numbers were not finite.",
     "130, 143, 141": "Ended by Ctrl-C, SIGTERM or a closed pipe, after cleaning up.",
 }
 """Exit statuses in the words of all pages."""
+
+UNUSED: dict[str, tuple[str, ...]] = {
+    "train": (), "predict": ("5",), "evaluate": ("5",), "datasets": ("5",),
+}  # fmt: skip
+"""Statuses that a command never has; others have neither 4 nor 5."""
 
 VARIABLES = {
     "CNNTOOL_COMMAND_OPTION": "Default of an option of one command: CNNTOOL_CONVOLVE_BORDER=edge.",
@@ -245,7 +250,7 @@ def command_page(name: str, command: click.Command) -> str:
         lines += kernel_sections()
     for below in getattr(command, "subcommands", {}).values():
         lines += subcommand_section(name, below, parent)
-    lines += exits("4", "5")
+    lines += exits(*UNUSED.get(name, ("4", "5")))
     if isinstance(command, Command) and command.examples:
         lines += [".SH EXAMPLES", *as_written(command.examples)]
     others = {"convolve": ["kernels", "edges"], "edges": ["convolve"], "kernels": ["convolve"],

@@ -144,7 +144,9 @@ def test_version_is_a_literal_and_in_the_changelog():
 def test_licence_and_type_marker_are_shipped():
     assert (ROOT / "LICENSE").read_text("utf-8").startswith("MIT License")
     assert (ROOT / "cnntool" / "py.typed").exists()
-    assert PROJECT["project"]["license-files"] == ["LICENSE"]
+    texts = PROJECT["project"]["license-files"]
+    assert texts == ["LICENSE", "cnntool/data/mnist/LICENCE-MNIST.md"]
+    assert "CC BY-SA 3.0" in (ROOT / texts[1]).read_text("utf-8")
 
 
 def test_source_distribution_holds_what_tests_need():

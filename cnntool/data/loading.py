@@ -52,6 +52,7 @@ def load(
     seed: int = 0,
     classes: Sequence[str] = (),
     background: float | None = None,
+    one_class: bool = False,
 ) -> Dataset:
     """The data set called ``source``.
 
@@ -65,10 +66,11 @@ def load(
         val_split: Share of ``train`` that becomes ``validation``, at least 0, less than 1; chosen
             by ``seed``, each class its share.
         seed: At least 0.
-        classes: Names and order of the classes, if a network has fixed them. Only then may a data
-            set show a single class.
+        classes: Names and order of the classes, if a network has fixed them.
         background: What surrounds padded pictures, from 0, black, to 1, white, if a network has
             fixed it; None: what their edges are.
+        one_class: Take a data set that shows a single class: there is nothing to learn from it, but
+            a network can be measured with it. So it is where ``classes`` are given.
 
     Raises:
         ModelFileError: Something about the data is wrong, unsafe, or no data set at all.
@@ -89,7 +91,7 @@ def load(
             found, train=found.train.take(limited(found.train.labels, limit, seed)), fingerprint=""
         )
     found = _brought(found, wish)
-    found = _checked(found, single=bool(classes))
+    found = _checked(found, single=one_class or bool(classes))
     if not found.fingerprint:
         parts = {"train": found.train, "validation": found.validation, "test": found.test}
         found = replace(found, fingerprint=fingerprint(found.classes, parts))

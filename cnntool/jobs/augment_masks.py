@@ -135,4 +135,5 @@ def overlaid(pixels: NDArray[np.uint8], labels: NDArray[np.uint8]) -> NDArray[np
     paint = _COLOURS[(nearest - 1) % len(_COLOURS)]
     paint = np.where((nearest == 255)[..., None], _IGNORED_COLOUR, paint)
     share = np.where(nearest == 0, np.float32(0), _STRENGTH)[..., None]
-    return np.rint(colour * (1 - share) + paint * share).astype(np.uint8)
+    mixed: NDArray[np.uint8] = np.rint(colour * (1 - share) + paint * share).astype(np.uint8)
+    return mixed

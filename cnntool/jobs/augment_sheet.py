@@ -49,7 +49,9 @@ def small(picture: Picture, full_range: float) -> NDArray[np.uint8]:
     scale = min(1.0, _SIDE / max(h, w))
     floats = replace(picture, pixels=picture.pixels.astype(np.float32))
     made = resized(floats, (max(1, round(h * scale)), max(1, round(w * scale)))).pixels
-    return np.rint(np.clip(made * (255 / full_range), 0, 255)).astype(np.uint8)
+    samples = np.clip(made.astype(np.float32) * np.float32(255 / full_range), 0, 255)
+    rounded: NDArray[np.uint8] = np.rint(samples).astype(np.uint8)
+    return rounded
 
 
 def some_of(paths: Sequence[str], most: int = MOST_INPUTS) -> tuple[str, ...]:

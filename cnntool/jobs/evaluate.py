@@ -76,6 +76,7 @@ class Sample:
             fit=how.fit,
             color=how.color,
             background=how.background,
+            one_class=True,
         )
         if data.segments:
             raise OptionError(

@@ -112,8 +112,8 @@ def choose_algorithm(
 ) -> Algorithm:
     """The fastest algorithm by shapes.
 
-    Winograd's breaks even at 16 channels on both sides where rows have 64 numbers or more, and at
-    64 channels where they have 24; output tiles pay up to 16 filters with a batch of images.
+    Winograd's breaks even at 16 channels on both sides and needs rows of 64 numbers or more;
+    output tiles pay up to 16 filters with a batch of images.
 
     Example:
         >>> choose_algorithm((64, 32, 3, 3), (64, 16, 16, 8), Steps(), 1)
@@ -129,10 +129,8 @@ def choose_algorithm(
         return "maps"
     if groups > 1 or steps != Steps():
         return "im2col"
-    if kh == KERNEL_ROWS and rows >= 4:
-        shortest = 64 if min(o, share) < 64 else 24
-        if min(o, share) >= 16 and columns * n >= shortest:
-            return "winograd"
+    if kh == KERNEL_ROWS and rows >= 4 and columns * n >= 64 and min(o, share) >= 16:
+        return "winograd"
     if o <= 16 and min(kh, kw) >= 3 and min(rows, columns) >= 2 and n >= 8:
         return "tiles"
     return "im2col"

@@ -104,6 +104,8 @@ def decode(data: bytes | bytearray, where: str) -> Checkpoint:
         options, progress, facts = (
             json.loads(file.metadata[name]) for name in ("options", "progress", "facts")
         )
+        if not isinstance(facts, dict) or not all(isinstance(x, str) for x in facts.values()):
+            raise TypeError("'facts' are no texts by name")
         return Checkpoint(
             Options.from_json(options),
             Progress.from_json(progress),

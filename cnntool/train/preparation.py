@@ -44,7 +44,6 @@ class Preparation:
             mean=tuple(round(float(m), 4) for m in mean),
             std=tuple(max(round(float(s), 4), 1e-3) for s in std),
             background=dataset.background,
-            background=dataset.background,
             brightness=round(float(mean.mean()), 4),
         )
         augmentation = Augmentation.parse(options.augment) if options.augment else None

@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any
+
+ROW_NAMES = (
+    "epoch", "train_loss", "train_accuracy", "val_loss", "val_accuracy", "lr", "images_per_second",
+    "seconds",
+)  # fmt: skip
+"""Columns of ``metrics.csv``: accuracies as shares, seconds since the training began."""
 
 
 @dataclass
@@ -20,7 +26,7 @@ class Progress:
         seen: How many there were.
         seconds: Time spent, over all sessions.
         epoch_seconds: Of these in this epoch.
-        history: One row an epoch, see :meth:`row_names`.
+        history: One row an epoch, see :data:`ROW_NAMES`.
         best: Epoch with the best validation, from 1; 0 if there is none.
         best_value: Its accuracy.
         stopped_early: Whether patience ended the training.
@@ -60,12 +66,19 @@ class Progress:
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Progress:
-        """From plain values."""
-        return cls(**values)
+        """From plain values.
 
-
-ROW_NAMES = (
-    "epoch", "train_loss", "train_accuracy", "val_loss", "val_accuracy", "lr", "images_per_second",
-    "seconds",
-)  # fmt: skip
-"""Columns of ``metrics.csv``: accuracies as shares, seconds since the training began."""
+        Raises:
+            TypeError: Some are missing, or unknown, or of another kind.
+        """
+        found = cls(**values)
+        for place in fields(cls):
+            value = getattr(found, place.name)
+            kind = type(getattr(cls(), place.name))
+            if type(value) is not kind and not (kind is float and type(value) is int):
+                raise TypeError(f"'{place.name}' is no {kind.__name__}")
+        if min(found.epoch, found.batch, found.step, found.seen) < 0:
+            raise TypeError("a count is negative")
+        if not all(isinstance(row, dict) and set(row) <= set(ROW_NAMES) for row in found.history):
+            raise TypeError("'history' has other columns")
+        return found

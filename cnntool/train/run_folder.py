@@ -17,42 +17,81 @@ import csv
 import io
 import json
 import os
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from cnntool.errors import OptionError, SystemFailure
-from cnntool.files import quote, system_failure, write_whole
+from cnntool.errors import CnntoolError, OptionError
+from cnntool.files import probe, quote, sweep_stale, system_failure, write_whole
 from cnntool.train import checkpoint
 from cnntool.train.progress import ROW_NAMES
 
 MODEL, METRICS, RUN = "model.safetensors", "metrics.csv", "run.json"
 CONFUSION, CURVES = "confusion.png", "curves.png"
 
+_UNDECODED = re.compile("[\ud800-\udfff]")
 _OWN = (MODEL, METRICS, RUN, CONFUSION, CURVES, *checkpoint.NAMES)
 
 
-def prepare(folder: str, *, force: bool) -> None:
-    """Make the folder of a new run.
+def check(folder: str, *, force: bool, data: str = "") -> None:
+    """Refuse a folder that cannot become that of a new run; nothing is changed.
+
+    Args:
+        folder: Of the run.
+        force: Whether another run may lie in it.
+        data: Path of what is learned from, or a name.
 
     Raises:
-        OptionError: It exists and is not empty, and ``force`` is off.
-        SystemFailure: It cannot be made.
+        OptionError: It is not empty, and ``force`` is off; or it lies among the data.
+        SystemFailure: It cannot be made, or takes no files.
+    """
+    if folder in ("", "-"):
+        raise OptionError("-o names the folder of a run, such as runs/first")
+    try:
+        if os.path.isdir(folder):
+            sweep_stale(folder)
+            if os.listdir(folder) and not force:
+                raise OptionError(
+                    f"{quote(folder)} exists; use -f, -o or --resume: begin anew, take another "
+                    "folder, or go on"
+                )
+        elif os.path.lexists(folder):
+            raise OptionError(f"{quote(folder)} exists and is no folder; choose another -o")
+        if os.path.isdir(data) and _inside(folder, data):
+            raise OptionError(
+                f"{quote(folder)} lies in the data set {quote(data)} and would be read as a part "
+                "of it; choose another -o"
+            )
+        probe(_nearest(folder))
+    except OSError as error:
+        if isinstance(error, CnntoolError):
+            raise
+        raise system_failure(folder, error, "takes no files") from error
+
+
+def _inside(folder: str, data: str) -> bool:
+    real, around = os.path.realpath(folder), os.path.realpath(data)
+    return real == around or real.startswith(os.path.join(around, ""))
+
+
+def _nearest(folder: str) -> str:
+    """The folder itself, or what is there of the way to it."""
+    while folder and not os.path.lexists(folder):
+        folder = os.path.dirname(folder)
+    return folder
+
+
+def prepare(folder: str) -> None:
+    """Make the folder of a new run, and remove what an earlier one left; other files stay.
+
+    Raises:
+        SystemFailure: It cannot be made, or files in it cannot be removed.
     """
     try:
-        there = os.listdir(folder) if os.path.isdir(folder) else None
-        if there is None:
-            if os.path.lexists(folder):
-                raise OptionError(f"{quote(folder)} exists and is no folder; choose another -o")
-            os.makedirs(folder)
-        elif there and not force:
-            raise OptionError(
-                f"{quote(folder)} exists; use -f to begin anew, -o for another folder, or --resume "
-                f"{quote(folder)} to go on"
-            )
+        os.makedirs(folder, exist_ok=True)
     except OSError as error:
-        if isinstance(error, SystemFailure):
-            raise
         raise system_failure(folder, error, "cannot be made") from error
+    clear(folder)
 
 
 def clear(folder: str) -> None:
@@ -72,7 +111,7 @@ def write_metrics(folder: str, history: Sequence[Mapping[str, Any]]) -> None:
     table = csv.DictWriter(text, ROW_NAMES, lineterminator="\n")
     table.writeheader()
     for row in history:
-        table.writerow({name: _short(row[name]) for name in ROW_NAMES})
+        table.writerow({name: _short(row.get(name)) for name in ROW_NAMES})
     write_whole(os.path.join(folder, METRICS), text.getvalue().encode(), force=True)
 
 
@@ -81,10 +120,10 @@ def _short(value: Any) -> Any:
 
 
 def write_run(folder: str, facts: Mapping[str, Any]) -> None:
-    """``run.json``."""
+    """``run.json``; bytes of names that are no text become escapes, so it is always UTF-8."""
     text = json.dumps(facts, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-    data = text.encode("utf-8", "surrogateescape")
-    write_whole(os.path.join(folder, RUN), data, force=True, sync=True)
+    escaped = _UNDECODED.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+    write_whole(os.path.join(folder, RUN), escaped.encode(), force=True, sync=True)
 
 
 def write_picture(folder: str, name: str, data: bytes) -> None:

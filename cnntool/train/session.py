@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Any, Protocol
@@ -33,6 +33,9 @@ from cnntool.train.progress import Progress
 LOOK_EVERY = 50
 """Steps after which a GPU is asked for the loss: asking waits for it."""
 
+HOPELESS = 1e6
+"""A mean loss above this is a divergence too: no network that learns is ever so wrong."""
+
 
 class Watcher(Protocol):
     """What wants to know how a training goes."""
@@ -44,7 +47,11 @@ class Watcher(Protocol):
         """An epoch is done; the row has the names of :data:`cnntool.train.progress.ROW_NAMES`."""
 
     def stop(self) -> bool:
-        """Whether to stop after this step. Asked after every step; may save meanwhile."""
+        """Whether to stop now. Asked after every step, and during validations."""
+
+
+class _Interrupted(Exception):
+    """A validation was broken off."""
 
 
 @dataclass(frozen=True)
@@ -104,8 +111,9 @@ class Session:
             **(choices if options.optimizer == "sgd" else {}),
         )
         warmup = None if options.warmup is None else round(options.warmup * self.batches)
-        self.schedule = schedule.create(
-            options.schedule, options.lr, options.epochs * self.batches, warmup
+        planned = (options.schedule_epochs or options.epochs) * self.batches
+        self.schedule = schedule.create(options.schedule, options.lr, planned, warmup).extended(
+            options.epochs * self.batches
         )
         self.progress = Progress()
         self.best: dict[str, NDArray[Any]] = {}
@@ -152,28 +160,30 @@ class Session:
             until: Stop when so many epochs are complete.
 
         Returns:
-            False if it was stopped within an epoch.
+            False if it was stopped before.
 
         Raises:
-            Diverged: A loss is no finite number.
+            Diverged: Numbers are no longer finite, or absurd.
         """
         last = self.options.epochs if until is None else min(until, self.options.epochs)
         while self.progress.epoch < last and not self.progress.stopped_early:
-            if not self._epoch(watcher):
+            if not self._steps(watcher) or not self._close_epoch(watcher):
                 return False
+            if watcher.stop():
+                return self.progress.epoch >= last or self.progress.stopped_early
         return True
 
-    def _epoch(self, watcher: Watcher) -> bool:
+    def _steps(self, watcher: Watcher) -> bool:
+        """The steps of an epoch that are still to be made; False if it was stopped among them."""
         progress = self.progress
         xp = self.network.device.xp
-        lr = 0.0
         began = time.perf_counter()
         for x, labels in self._pictures.epoch(progress.epoch, progress.batch):
             lr = self.schedule.lr(progress.step)
             loss = self._step(xp.asarray(x), xp.asarray(labels), lr)
             if not self.network.device.is_gpu or progress.step % LOOK_EVERY == 0:
                 loss = float(loss)
-                self._check(loss, lr)
+                self._check("loss", loss, progress.step)
             progress.count(loss, self._step.right, len(labels))
             now = time.perf_counter()
             progress.seconds += now - began
@@ -182,35 +192,40 @@ class Session:
             watcher.step(loss, len(labels), lr)
             if watcher.stop() and progress.batch < self.batches:
                 return False
-        self._close_epoch(watcher, lr)
         return True
 
-    def _check(self, loss: float, lr: float) -> None:
-        if not math.isfinite(loss):
+    def _check(self, what: str, loss: float, step: int) -> None:
+        if not loss <= HOPELESS:  # nor NaN
             raise Diverged(
-                f"training diverged in epoch {self.progress.epoch + 1}, step "
-                f"{self.progress.step + 1}: the loss is {loss} at a learning rate of {lr:g}; "
-                "take a smaller --lr"
+                f"training diverged in epoch {self.progress.epoch + 1}, step {step + 1}: the "
+                f"{what} is {loss:g} at a learning rate of {self.schedule.lr(step):g}; take a "
+                "smaller --lr"
             )
 
-    def _close_epoch(self, watcher: Watcher, lr: float) -> None:
+    def _close_epoch(self, watcher: Watcher) -> bool:
+        """What follows the last step of an epoch; False if it was stopped before it was done."""
         progress = self.progress
         began = time.perf_counter()
+        self._check("mean loss", float(progress.loss) / progress.seen, progress.step - 1)
         validation = None
         if self.dataset.validation is not None:
-            validation = self.scores(self.dataset.validation)
+            try:
+                validation = self.scores(self.dataset.validation, watcher.stop)
+            except _Interrupted:
+                return False  # all batches are done: what goes on from here begins with it
             if validation.accuracy > progress.best_value:
                 progress.best, progress.best_value = progress.epoch + 1, validation.accuracy
                 self.best = self.network.state()
         speed = progress.seen / max(progress.epoch_seconds, 1e-9)
         progress.seconds += time.perf_counter() - began
+        on_gpu = self.network.device.is_gpu  # where nobody counts
         row = {
             "epoch": progress.epoch + 1,
-            "train_loss": float(progress.loss) / max(progress.seen, 1),
-            "train_accuracy": progress.right / max(progress.seen, 1),
+            "train_loss": float(progress.loss) / progress.seen,
+            "train_accuracy": None if on_gpu else progress.right / progress.seen,
             "val_loss": None if validation is None else validation.loss,
             "val_accuracy": None if validation is None else validation.accuracy,
-            "lr": lr,
+            "lr": self.schedule.lr(progress.step - 1),
             "images_per_second": speed,
             "seconds": progress.seconds,
         }
@@ -219,23 +234,35 @@ class Session:
         if self.options.patience and validation is not None:
             progress.stopped_early = waited >= self.options.patience
         watcher.epoch(row)
+        return True
 
-    def scores(self, split: Split) -> Scores:
-        """How well the network does, as it is now."""
-        outputs = self.outputs(split)
+    def scores(self, split: Split, stop: Callable[[], bool] | None = None) -> Scores:
+        """How well the network does, as it is now.
+
+        Args:
+            split: Pictures, at least one.
+            stop: Asked now and then whether to break off.
+
+        Raises:
+            Diverged: The network gives numbers that are not finite.
+        """
+        outputs = self.outputs(split, stop)
+        if not np.isfinite(outputs).all():
+            raise Diverged("the network gives numbers that are not finite; take a smaller --lr")
         peaks = outputs.max(axis=0)
         logs = np.log(np.exp(outputs - peaks).sum(axis=0)) + peaks
         hits = outputs[split.labels, np.arange(len(split))]
-        loss = float((logs - hits).mean(dtype=np.float64)) if len(split) else math.nan
         right = outputs.argmax(axis=0) == split.labels
-        return Scores(loss, float(right.mean()) if len(split) else math.nan, outputs)
+        return Scores(float((logs - hits).mean(dtype=np.float64)), float(right.mean()), outputs)
 
-    def outputs(self, split: Split) -> NDArray[Any]:
+    def outputs(self, split: Split, stop: Callable[[], bool] | None = None) -> NDArray[Any]:
         """Logits (K, M) for pictures, prepared as in prediction."""
-        device, many = self.network.device, 2048
+        device, many = self.network.device, self._predictor.batch * self.threads
         pictures = Batches(split, many, None)
         parts = []
         for first in range(0, len(split), many):
+            if stop is not None and stop():
+                raise _Interrupted
             x, _ = pictures.take(np.arange(first, min(first + many, len(split))))
             prepared = self.preparation.picture(device.xp.asarray(x))
             parts.append(device.to_host(self._predictor(prepared)))
@@ -250,11 +277,14 @@ class Session:
         """The training as it is now; later steps do not change it.
 
         Raises:
-            Diverged: Weights are not finite.
+            Diverged: The loss is not finite.
         """
+        loss = float(self.progress.loss)  # on a GPU it lies there
+        if not math.isfinite(loss):
+            self._check("loss", loss, self.progress.step - 1)
         return Checkpoint(
             self.options,
-            replace(self.progress, history=list(self.progress.history)),
+            replace(self.progress, loss=loss, history=list(self.progress.history)),
             self.network.state(),
             {
                 name: np.array(self.network.device.to_host(value))
@@ -278,6 +308,20 @@ class Session:
     def _class_weights(self) -> Any:
         if self.options.class_weight == "none":
             return None
-        counts = np.bincount(self.dataset.train.labels, minlength=len(self.dataset.classes))
-        weights = counts.sum() / (len(counts) * np.maximum(counts, 1))
+        weights = balanced(self.dataset.train.labels, len(self.dataset.classes))
         return self.network.device.xp.asarray(weights.astype(np.float32))
+
+
+def balanced(labels: NDArray[np.int64], classes: int) -> NDArray[np.float64]:
+    """What a picture of each class counts, so that all classes count alike; 1 on average.
+
+    Shape:
+        (M,) -> (K,).
+
+    Example:
+        >>> balanced(np.array([0, 0, 0, 1]), 2).round(4).tolist()
+        [0.6667, 2.0]
+    """
+    counts = np.bincount(labels, minlength=classes)
+    weights: NDArray[np.float64] = counts.sum() / (classes * np.maximum(counts, 1))
+    return weights

@@ -224,6 +224,7 @@ def test_one_class(folder, rng):
     class_folder(folder / "d", {"a": 3, "b": 0}, rng)
     refused("d: all pictures are of one class, 'a'; two at least are needed")
     assert load("d", classes=("b", "a")).train.labels.tolist() == [1, 1, 1]
+    assert load("d", one_class=True).train.labels.tolist() == [0, 0, 0]
 
 
 def test_pictures_beside_the_classes(folder, rng):
@@ -275,7 +276,8 @@ def test_memory_is_judged_before_anything_is_read(folder, rng, monkeypatch):
 def test_order_does_not_depend_on_threads(folder, rng, monkeypatch):
     class_folder(folder / "d", {"a": 70, "b": 50}, rng)
     found = []
-    for cores in (1, 2, 5):
+    for cores, worth in ((1, 0.0), (2, 0.0), (5, 0.0), (5, 10.0)):
+        monkeypatch.setattr(pictures, "_WORTH_THREADS", worth)
         monkeypatch.setattr(pictures, "cores", lambda cores=cores: cores)
         found.append(load("d"))
     assert len({data.fingerprint for data in found}) == 1

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -11,9 +12,23 @@ from cnntool.cli.network_types import NetworkName
 from cnntool.cli.options import RUNNING, RunOptions, common_options, given, option
 from cnntool.cli.streams import emit, warn
 from cnntool.cli.types import FiniteRange, Size
+from cnntool.errors import OptionError
+from cnntool.files import terminal_safe
 
-RESUMED = ("resume", "epochs", "threads", "device", "max_time", "stop_after", "checkpoint_every")
+if TYPE_CHECKING:
+    from cnntool.backend import Backend
+    from cnntool.cli.training_display import TrainingDisplay
+    from cnntool.jobs.training_plan import Plan
+    from cnntool.jobs.training_results import Outcome
+    from cnntool.train.session import Session
+
+RESUMED = ("resume", "epochs", "threads", "device", "max_time", "stop_after")
 """Options that may stand beside ``--resume``."""
+
+HOG = "hog-logreg"
+"""A model that is no network."""
+
+_SPOKEN = ("quiet", "verbose", "debug", "config", "progress")
 
 _CHOICES = (
     "epochs", "batch_size", "optimizer", "lr", "momentum", "schedule", "warmup", "weight_decay",
@@ -148,92 +163,189 @@ def command(
     The data set is mnist, which comes with the program; a folder of class folders, with train/,
     val/ and test/ above them or not; a folder of IDX files such as Fashion-MNIST; or an .npz file.
     Options that are left out are those of a recipe that was chosen by measurement. The test
-    pictures are looked at once, at the end.
+    pictures are looked at once, at the end. The model hog-logreg is no network but logistic
+    regression on histograms of gradients.
 
     The run's folder gets the model, a checkpoint that --resume goes on from bit by bit,
     metrics.csv, run.json and pictures. Ctrl-C saves first.
     """
-    from cnntool import backend
+    _check_request(dataset, resume)
     from cnntool.machine import cores
+
+    count = threads or cores()
+    chosen = {name: options[name] for name in _CHOICES}
+    limits = {"stop_after": stop_after, "max_time": max_time}
+    if resume is not None:
+        epochs = options["epochs"] if _on_command_line("epochs") else None
+        _go_on(run, resume, epochs, count, limits)
+    elif model == HOG:
+        _fit(run, str(dataset), chosen, count, limits, dry_run)
+    else:
+        limits["every"] = checkpoint_every
+        _begin(run, str(dataset), model, chosen, count, limits, dry_run)
+
+
+def _begin(
+    run: RunOptions,
+    source: str,
+    model: str | None,
+    chosen: Mapping[str, Any],
+    threads: int,
+    limits: Mapping[str, Any],
+    dry_run: bool,
+) -> None:
+    """A new training."""
+    device = _device(run)
+    from cnntool.jobs import networks, training, training_plan
+
+    _check_folder(run, run.output, source, dry_run)
+    plan = training_plan.plan(source, model, networks.network, **chosen)
+    if dry_run:
+        _emit_lines(training_plan.plan_lines(plan))
+        return
+    folder = run.output or f"runs/{plan.name}"
+    _check_folder(run, folder, source)
+    from cnntool.train import run_folder
+
+    with training.session_of(plan, device, threads) as session:
+        run_folder.prepare(folder)
+        _train(run, plan, session, folder, limits)
+
+
+def _go_on(
+    run: RunOptions, folder: str, epochs: int | None, threads: int, limits: Mapping[str, Any]
+) -> None:
+    """A training that was stopped."""
+    device = _device(run)
+    from cnntool.jobs import training, training_plan
+
+    found, complaints = training_plan.resumed(folder, epochs)
+    for text in complaints:
+        warn(text)
+    plan = training_plan.replan(found)
+    with training.session_of(plan, device, threads, found) as session:
+        before = found.facts.get("threads")
+        if before != str(session.threads) and not run.quiet:
+            warn(
+                f"this run began with --threads {before}; with {session.threads} it goes on, but "
+                "not to the same last bits"
+            )
+        _train(run, plan, session, folder, {**limits, "every": training.interval(found)})
+
+
+def _train(
+    run: RunOptions, plan: Plan, session: Session, folder: str, limits: Mapping[str, Any]
+) -> None:
+    from cnntool.cli.training_display import TrainingDisplay
+    from cnntool.jobs import training, training_plan
+
+    device = session.network.device.name
+    with TrainingDisplay(run) as display:
+        display.start(training_plan.describe(plan, session.threads, device, folder))
+        for note in plan.notes:
+            display.note(note)
+        outcome = training.train(session, folder, display, **limits)
+        _tell(run, display, outcome, session.progress.history)
+    if outcome.failure is not None:
+        raise outcome.failure
+
+
+def _fit(
+    run: RunOptions,
+    source: str,
+    chosen: Mapping[str, Any],
+    threads: int,
+    limits: Mapping[str, Any],
+    dry_run: bool,
+) -> None:
+    """Logistic regression, which has no epochs and no checkpoints."""
+    from cnntool.cli.progress import follow
+    from cnntool.cli.training_display import TrainingDisplay
+    from cnntool.jobs import hog_training
+
+    if limits["stop_after"] is not None:
+        raise OptionError(f"--stop-after means nothing to {HOG}, which has no epochs")
+    if _device(run).is_gpu and given("device"):
+        warn(f"{HOG} is computed on the CPU")
+    _check_folder(run, run.output, source, dry_run)
+    plan = hog_training.plan(source, **chosen)
+    if dry_run:
+        _emit_lines(hog_training.plan_lines(plan))
+        return
+    folder = run.output or f"runs/{plan.name}"
+    _check_folder(run, folder, source)
+    with TrainingDisplay(run) as display:
+        display.start(hog_training.describe(plan, threads, folder))
+        for note in plan.dataset.notes:
+            display.note(note)
+        with follow(100, shown=run.progress and not run.quiet, printing=False) as progress:
+            outcome = hog_training.train(
+                plan, folder, threads=threads, max_time=limits["max_time"], progress=progress
+            )
+        _tell(run, display, outcome)
+
+
+def _tell(
+    run: RunOptions,
+    display: TrainingDisplay,
+    outcome: Outcome,
+    history: Sequence[Mapping[str, Any]] = (),
+) -> None:
+    """How it went, and what was written."""
+    from cnntool.cli.running import emit_path
+
+    display.finish(rows=history, test=outcome.scores, confused=outcome.confused)
+    for note in outcome.notes:
+        display.note(note)
+    for path in outcome.written:
+        emit_path(run, path)
+
+
+def _emit_lines(lines: Iterable[str]) -> None:
+    for line in lines:
+        emit(terminal_safe(line))
+
+
+def _device(run: RunOptions) -> Backend:
+    from cnntool import backend
 
     device = backend.get(run.device)
     if run.verbose and device.note:
         warn(f"training on the CPU: {device.note}")
-    count = 1 if device.is_gpu else threads or cores()
-    if resume is not None:
-        _refuse_beside_resume(dataset)
-    elif dataset is None:
-        raise click.UsageError("which data set? Name one (mnist), or the path of a folder")
-    from cnntool.cli.training_display import TrainingDisplay
-    from cnntool.jobs import networks, training
+    return device
+
+
+def _check_folder(run: RunOptions, folder: str | None, source: str, dry_run: bool = False) -> None:
+    """Refuse a folder before anything is loaded, and again when its name is known."""
+    if folder is None or dry_run:
+        return
+    from cnntool.jobs.training_plan import folder_of_data
     from cnntool.train import run_folder
 
-    chosen = {name: options[name] for name in _CHOICES}
-    found = None
-    if resume is not None:
-        found, complaints = training.resumed(resume, options["epochs"])
-        for text in complaints:
-            warn(text)
-        plan = training.replan(found)
-        folder = resume
-        if found.facts.get("threads") != str(count) and not run.quiet:
-            warn(
-                f"this run began with --threads {found.facts.get('threads')}; with {count} it goes "
-                "on, but not to the same last bits"
-            )
-    else:
-        plan = training.plan(str(dataset), model, networks.network, **chosen)
-        folder = run.output or f"runs/{plan.name}"
-    if dry_run:
-        for line in training.plan_lines(plan):
-            emit(line)
-        return
-    if found is None:
-        run_folder.prepare(folder, force=run.force)
-    with (
-        training.session_of(plan, device, count, found) as session,
-        TrainingDisplay(run) as display,
-    ):
-        display.start(training.describe(plan, count, device.name, folder))
-        for note in plan.dataset.notes:
-            display.note(note)
-        if found is None and run.force:
-            run_folder.clear(folder)
-        outcome = training.train(
-            session,
-            folder,
-            display,
-            fingerprint=plan.dataset.fingerprint,
-            every=checkpoint_every,
-            max_time=max_time,
-            stop_after=stop_after,
-        )
-        display.finish(
-            rows=session.progress.history, test=outcome.scores, confused=outcome.confused
-        )
-        for note in outcome.notes:
-            display.note(note)
-    for path in outcome.written:
-        emit(path)
+    run_folder.check(folder, force=run.force, data=folder_of_data(source))
 
 
-def _refuse_beside_resume(dataset: str | None) -> None:
-    """Only a few options may stand beside ``--resume``.
+def _on_command_line(name: str) -> bool:
+    source = click.get_current_context().get_parameter_source(name)
+    return source is click.core.ParameterSource.COMMANDLINE
+
+
+def _check_request(dataset: str | None, resume: str | None) -> None:
+    """One data set, or a run to go on with and only a few options beside it.
+
+    What variables and configuration files say of a training is not meant for one that has begun.
 
     Raises:
-        click.UsageError: Others do.
+        click.UsageError: It is neither.
     """
-    context = click.get_current_context()
-    others = [
-        name
-        for name in context.params
-        if name not in (*RESUMED, "run", "quiet", "verbose", "debug", "config", "progress")
-        and name != "dataset"
-        and given(name)
-    ]
+    if resume is None:
+        if dataset is None:
+            raise click.UsageError("which data set? Name one (mnist), or the path of a folder")
+        return
     if dataset is not None:
         raise click.UsageError("--resume knows its data set; leave it out")
-    if others:
-        word = "--" + others[0].replace("_", "-")
-        allowed = ", ".join("--" + name.replace("_", "-") for name in RESUMED[1:])
-        raise click.UsageError(f"{word} cannot be changed by --resume; only {allowed} can")
+    for name in click.get_current_context().params:
+        if name not in (*RESUMED, *_SPOKEN) and _on_command_line(name):
+            word = "--" + name.replace("_", "-")
+            allowed = ", ".join("--" + name.replace("_", "-") for name in RESUMED[1:])
+            raise click.UsageError(f"{word} cannot be changed by --resume; only {allowed} can")

@@ -1,0 +1,341 @@
+"""``train`` before it begins: from what the user asked for to a plan, or to a checkpoint's."""
+
+# names stay strings: bytes that are no text pass through
+# ruff: noqa: PTH112
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from cnntool import models
+from cnntool.augment.augmentation import Augmentation
+from cnntool.data.dataset import Dataset
+from cnntool.data.known import KNOWN
+from cnntool.data.loading import load
+from cnntool.errors import InputError, LimitError, ModelFileError, OptionError, SpecError
+from cnntool.files import quote
+from cnntool.models import MODELS
+from cnntool.nn import schedule
+from cnntool.nn.facts import times
+from cnntool.nn.nodes import Chain, Layer
+from cnntool.nn.shapes import trace
+from cnntool.nn.spec import Spec, format_spec
+from cnntool.train import checkpoint
+from cnntool.train.options import Options
+from cnntool.train.recipe import recipe_for
+
+MOST_CLASSES = 12
+"""Classes that are named before a training."""
+
+_GROUPS = ("items", "body", "main", "shortcut", "branches")  # where nodes hold other nodes
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A training before it begins.
+
+    Attributes:
+        options: What it is.
+        dataset: What it learns from.
+        name: Of its run, for the folder.
+        notes: What a person should know.
+    """
+
+    options: Options
+    dataset: Dataset
+    name: str
+    notes: tuple[str, ...] = ()
+
+
+def plan(
+    source: str,
+    model: str | None = None,
+    find: Callable[[str, int | None], Spec] | None = None,
+    **given: Any,
+) -> Plan:
+    """Load the data and resolve all options.
+
+    Args:
+        source: Name or path of the data set.
+        model: Name of a built-in network, or a specification; None takes the recipe's.
+        find: From a text to a network: :func:`cnntool.jobs.networks.network`.
+        **given: Options by name; those that are None are left to the recipe.
+
+    Raises:
+        InputError: The data cannot be used.
+        OptionError: Options that make no sense.
+        SpecError: The network does not fit the data.
+    """
+    asked = {name: value for name, value in given.items() if value is not None}
+    if model is not None and model not in MODELS:
+        _check_name(model)
+    if text := asked.get("augment"):
+        Augmentation.parse(text)
+    data = load_pictures(source, asked)
+    recipe = recipe_for(data)
+    name = model or recipe.model
+    spec = _network(name, data, find)
+    chosen = name if name in MODELS else "custom"
+    # another network than the recipe was chosen for still learns with its options
+    options = Options(
+        dataset=source,
+        model=chosen,
+        spec=_with_dropout(spec, asked.get("dropout")),
+        input=data.shape,
+        classes=data.classes,
+        **{**recipe.options, **asked},
+    )
+    notes = list(data.notes)
+    if options.batch_size > len(data.train):
+        if "batch_size" in asked:
+            notes.append(f"there are {len(data.train)} training pictures: that is the batch size")
+        options = replace(options, batch_size=len(data.train))
+    if options.patience and data.validation is None:
+        raise OptionError(
+            "--patience looks at validation pictures, and there are none; add --val-split 0.1"
+        )
+    return Plan(options, data, f"{data.name}-{chosen}", tuple(notes))
+
+
+def load_pictures(source: str, asked: Mapping[str, Any]) -> Dataset:
+    """The data set to learn from.
+
+    Args:
+        source: Its name or path.
+        asked: Options by name, as :class:`cnntool.train.options.Options` has them.
+
+    Raises:
+        InputError, ModelFileError: The data cannot be used.
+        OptionError: Options that make no sense with them.
+    """
+    data = load(
+        source,
+        size=asked.get("size"),
+        fit=asked.get("fit", "stretch"),
+        color=asked.get("color"),
+        limit=asked.get("limit"),
+        val_split=asked.get("val_split", 0.0),
+        seed=asked.get("seed", 0),
+    )
+    if data.segments:
+        raise OptionError(
+            f"{quote(source)}: every pixel has a class there, and training tells one class of a "
+            "picture; take pictures in folders of classes"
+        )
+    return data
+
+
+def folder_of_data(source: str) -> str:
+    """The folder that a data set is read from; empty if it is no folder."""
+    return "" if source in KNOWN or not os.path.isdir(source) else source
+
+
+def _check_name(text: str) -> None:
+    """Refuse files of trained models, which look like misspelt specifications."""
+    if os.path.isdir(text) or text.endswith(".safetensors"):
+        raise OptionError(
+            f"{quote(text)}: training starts from new weights; --model takes a built-in network, "
+            "a specification, or @FILE with one"
+        )
+
+
+def _network(text: str, data: Dataset, find: Callable[[str, int | None], Spec] | None) -> Spec:
+    """The network for a data set, which must give one number for each class."""
+    count = len(data.classes)
+    if text in MODELS:
+        spec = models.create(text, count, data.shape)
+    else:
+        spec = Spec.of(text) if find is None else find(text, None)
+    found = trace(spec.chain, data.shape)
+    if found.output != (count,):
+        shape = "×".join(map(str, found.output))
+        raise SpecError(
+            f"the network ends in {shape} numbers, '{data.name}' has {count} classes; let it end "
+            f"in dense {count}"
+        )
+    return spec
+
+
+def _with_dropout(spec: Spec, share: float | None) -> str:
+    """The text of a network, with all dropout layers at one share."""
+    if share is None:
+        return spec.text
+    changed: list[Layer] = []
+
+    def change(value: Any) -> Any:
+        if isinstance(value, Layer):
+            if value.word != "dropout":
+                return value
+            changed.append(value)
+            rest = tuple((name, x) for name, x in value.given if name != "p")
+            return replace(value, given=(("p", share), *rest))
+        if isinstance(value, tuple):
+            return tuple(change(item) for item in value)
+        if hasattr(value, "__dataclass_fields__") and not isinstance(value, type):
+            names = [name for name in _GROUPS if name in value.__dataclass_fields__]
+            return replace(value, **{name: change(getattr(value, name)) for name in names})
+        return value
+
+    chain = change(spec.chain)
+    if not changed:
+        raise OptionError("--dropout changes dropout layers, and the network has none")
+    assert isinstance(chain, Chain)
+    return format_spec(chain)
+
+
+def resumed(folder: str, epochs: int | None = None) -> tuple[checkpoint.Checkpoint, list[str]]:
+    """The checkpoint of a run to go on from, with more epochs if asked for, and complaints.
+
+    Raises:
+        ModelFileError: There is none, or the training cannot be extended.
+        OptionError: More epochs are done than were asked for.
+    """
+    if not os.path.isdir(folder):
+        raise ModelFileError(f"{quote(folder)} is no folder of a run; name what -o was")
+    found, complaints = checkpoint.newest(folder)
+    if complaints:
+        complaints.append(f"going on from the checkpoint after {_where(found)}")
+    options, progress = found.options, found.progress
+    if epochs is None or epochs == options.epochs:
+        return found, complaints
+    if epochs < progress.epoch or (epochs == progress.epoch and progress.batch):
+        raise OptionError(
+            f"{quote(folder)} has trained {_where(found)} already; --epochs must be more"
+        )
+    reason = _fixed(found)
+    if reason:
+        raise ModelFileError(f"{quote(folder)} cannot be extended to {epochs} epochs: {reason}")
+    planned = options.schedule_epochs or options.epochs
+    return replace(
+        found, options=replace(options, epochs=epochs, schedule_epochs=planned)
+    ), complaints
+
+
+def _where(found: checkpoint.Checkpoint) -> str:
+    progress = found.progress
+    more = f" and {progress.batch} batches" if progress.batch else ""
+    return f"{progress.epoch} epoch{'s' if progress.epoch != 1 else ''}{more}"
+
+
+def _fixed(found: checkpoint.Checkpoint) -> str:
+    """Why a training cannot become longer or shorter; empty if it can."""
+    options = found.options
+    if found.progress.stopped_early:
+        return f"it has ended by --patience {options.patience}; start anew without it"
+    if schedule.extends(options.schedule):
+        return ""
+    return (
+        f"the rates of the schedule '{options.schedule}' were chosen for {options.epochs}; start "
+        "anew with --epochs, or with --schedule constant or step, which can be extended"
+    )
+
+
+def replan(found: checkpoint.Checkpoint) -> Plan:
+    """The plan of a training that goes on, with its data loaded again.
+
+    Raises:
+        ModelFileError: The data have changed or are gone; the message says in what they differ.
+    """
+    options = found.options
+    try:
+        data = load_pictures(options.dataset, vars(options))
+    except LimitError:
+        raise
+    except (InputError, OptionError) as error:
+        raise ModelFileError(
+            f"the data that the training began with cannot be had: {error.message}"
+        ) from error
+    difference = _difference(found, data)
+    if difference:
+        raise ModelFileError(
+            f"{quote(options.dataset)} is not what the training began with: {difference}; bring "
+            "it back, or start anew"
+        )
+    return Plan(options, data, f"{data.name}-{options.model}", data.notes)
+
+
+def _difference(found: checkpoint.Checkpoint, data: Dataset) -> str:
+    """In what data differ from those of a checkpoint; empty if they are the same."""
+    options = found.options
+    if options.classes != data.classes:
+        return f"classes {_list(options.classes)} became {_list(data.classes)}"
+    if options.input != data.shape:
+        return f"pictures of {times(options.input)} became {times(data.shape)}"
+    if found.facts.get("pictures") != counted(data):
+        return f"{found.facts.get('pictures')} pictures became {counted(data)}"
+    if found.facts.get("fingerprint") != data.fingerprint:
+        return "as many pictures, but some of them, or their labels, have changed"
+    return ""
+
+
+def _list(names: Sequence[str]) -> str:
+    shown = ", ".join(f"'{name[:20]}'" for name in names[:3])
+    return f"{len(names)} ({shown}{', …' if len(names) > 3 else ''})"
+
+
+def counted(data: Dataset) -> str:
+    """How many pictures each part of a data set has."""
+    parts = (("training", data.train), ("validation", data.validation), ("test", data.test))
+    return ", ".join(f"{len(part)} {name}" for name, part in parts if part is not None)
+
+
+def describe_data(data: Dataset) -> dict[str, str]:
+    """What is said of a data set before a training: pictures, and classes with their counts."""
+    counts = np.bincount(data.train.labels, minlength=len(data.classes))
+    named = [
+        f"{name[:24]} ({count})"
+        for name, count in zip(data.classes[:MOST_CLASSES], counts, strict=False)
+    ]
+    if len(data.classes) > MOST_CLASSES:
+        named.append(f"and others of {counts.min()} to {counts.max()}")
+    return {
+        "data": f"{data.name}: {counted(data)} pictures {'x'.join(map(str, data.shape))}",
+        "classes": f"{len(data.classes)}: {', '.join(named)}",
+    }
+
+
+def class_lines(data: Dataset) -> list[str]:
+    """What ``--dry-run`` prints of classes."""
+    counts = np.bincount(data.train.labels, minlength=len(data.classes))
+    return [
+        "classes:",
+        *(f"  {name}: {count}" for name, count in zip(data.classes, counts, strict=True)),
+    ]
+
+
+def describe(chosen: Plan, threads: int, device: str, folder: str) -> dict[str, str]:
+    """What is said before a training: data, network, recipe, where."""
+    options = chosen.options
+    found = trace(Spec.of(options.spec).chain, options.input)
+    where = device if device != "cpu" else f"{threads} core{'s' if threads > 1 else ''}"
+    return {
+        **describe_data(chosen.dataset),
+        "network": f"{options.model}: {found.params} parameters, {found.macs / 1e6:.3g} M MACs",
+        "training": f"{options.optimizer}, lr {options.lr:g} {options.schedule}, batches of "
+        f"{options.batch_size}, {options.epochs} epoch{'s' if options.epochs > 1 else ''}, seed "
+        f"{options.seed}, on {where}",
+        "run": folder,
+    }
+
+
+def plan_lines(chosen: Plan) -> list[str]:
+    """What ``--dry-run`` prints: options, classes with counts, shapes."""
+    options, data = chosen.options, chosen.dataset
+    lines = [
+        f"{name} = {value}"
+        for name, value in options.as_json().items()
+        if name not in ("spec", "classes", "input", "schedule_epochs")
+    ]
+    lines += class_lines(data)
+    lines.append("layers:")
+    found = trace(Spec.of(options.spec).chain, options.input)
+    lines += [
+        f"  {row.name}: {'x'.join(map(str, row.output))}, {row.params} parameters"
+        for row in found.rows
+    ]
+    lines.append(f"parameters: {found.params}")
+    return lines
