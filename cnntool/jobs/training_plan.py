@@ -24,7 +24,7 @@ from cnntool.nn.facts import times
 from cnntool.nn.nodes import Chain, Layer
 from cnntool.nn.shapes import trace
 from cnntool.nn.spec import Spec, format_spec
-from cnntool.train import checkpoint
+from cnntool.train import checkpoint, run_folder
 from cnntool.train.options import Options
 from cnntool.train.recipe import recipe_for
 
@@ -193,9 +193,9 @@ def resumed(folder: str, epochs: int | None = None) -> tuple[checkpoint.Checkpoi
     Raises:
         ModelFileError: There is none, or the training cannot be extended.
         OptionError: More epochs are done than were asked for.
+        SystemFailure: The folder takes no files.
     """
-    if not os.path.isdir(folder):
-        raise ModelFileError(f"{quote(folder)} is no folder of a run; name what -o was")
+    run_folder.reopen(folder)
     found, complaints = checkpoint.newest(folder)
     if complaints:
         complaints.append(f"going on from the checkpoint after {_where(found)}")

@@ -94,7 +94,9 @@ def linear_vjp(
     def backward(grad_y: Array) -> tuple[Array | None, ...]:
         features = as_float(x)
         grad_y = grad_y.astype(features.dtype, copy=False)
-        grad_weight = grad_y @ features.T
+        # the longer factor first: OpenBLAS is faster so
+        wide = features.shape[0] > grad_y.shape[0]
+        grad_weight = (features @ grad_y.T).T if wide else grad_y @ features.T
         grad_x = weight.astype(features.dtype, copy=False).T @ grad_y if need_input_grad else None
         if bias is None:
             return grad_x, grad_weight

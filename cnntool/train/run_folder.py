@@ -21,7 +21,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from cnntool.errors import CnntoolError, OptionError
+from cnntool.errors import CnntoolError, ModelFileError, OptionError
 from cnntool.files import probe, quote, sweep_stale, system_failure, write_whole
 from cnntool.train import checkpoint
 from cnntool.train.progress import ROW_NAMES
@@ -66,6 +66,22 @@ def check(folder: str, *, force: bool, data: str = "") -> None:
     except OSError as error:
         if isinstance(error, CnntoolError):
             raise
+        raise system_failure(folder, error, "takes no files") from error
+
+
+def reopen(folder: str) -> None:
+    """Make sure that a run's folder still takes files, and sweep what a killed run left there.
+
+    Raises:
+        ModelFileError: There is no such folder.
+        SystemFailure: It takes no files.
+    """
+    if not os.path.isdir(folder):
+        raise ModelFileError(f"{quote(folder)} is no folder of a run; name what -o was")
+    sweep_stale(folder)
+    try:
+        probe(folder)
+    except OSError as error:
         raise system_failure(folder, error, "takes no files") from error
 
 
