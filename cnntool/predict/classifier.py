@@ -124,9 +124,11 @@ class Classifier:
         count = images.shape[-1]
         out = np.zeros((self.classes, count), np.float32)
         rows = out[-self.network.output[0] :]
-        for first in range(0, count, self.round):
-            part = images[..., first : first + self.round]
-            rows[:, first : first + self.round] = self._outputs(part)
+        # numbers that are too large are told once, below, not by every operation
+        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+            for first in range(0, count, self.round):
+                part = images[..., first : first + self.round]
+                rows[:, first : first + self.round] = self._outputs(part)
         if not np.isfinite(out).all():
             raise ModelFileError(
                 "the network gives numbers that are not finite, as after a training that "

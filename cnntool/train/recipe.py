@@ -27,7 +27,7 @@ MNIST = Recipe(
     model="cnn-mnist",
     options=MappingProxyType(
         {
-            "epochs": 5,
+            "epochs": 4,
             "batch_size": 128,
             "optimizer": "sgd",
             "lr": 0.1,

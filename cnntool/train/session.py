@@ -246,7 +246,8 @@ class Session:
         Raises:
             Diverged: The network gives numbers that are not finite.
         """
-        outputs = self.outputs(split, stop)
+        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+            outputs = self.outputs(split, stop)
         if not np.isfinite(outputs).all():
             raise Diverged("the network gives numbers that are not finite; take a smaller --lr")
         peaks = outputs.max(axis=0)
