@@ -14,11 +14,7 @@ def mlp(classes: int) -> str:
 
 def cnn_mnist(classes: int) -> str:
     """Two convolutions for pictures of 28×28, small enough to learn 60 000 of them in seconds."""
-    return (
-        "conv 8 5 | relu | maxpool 2\n"
-        "conv 32 5 | relu | maxpool 2\n"
-        f"flatten | dense {classes}"
-    )
+    return f"conv 8 5 | relu | maxpool 2\nconv 32 5 | relu | maxpool 2\nflatten | dense {classes}"
 
 
 def cnn_cifar(classes: int) -> str:
