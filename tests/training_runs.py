@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import subprocess
 import sys
 
 import numpy as np
@@ -15,6 +16,7 @@ from cnntool.train import checkpoint
 
 SPEC = "conv 4 3 | relu | maxpool 2 | flatten | dense 3"
 FILES = ["model.safetensors", "metrics.csv", "run.json", "confusion.png"]
+ENVIRONMENT = {**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}
 TIMES = ("seconds", "images_per_second")
 
 
@@ -113,3 +115,25 @@ def without_matplotlib(monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     monkeypatch.setitem(sys.modules, "matplotlib.backends.backend_agg", None)
+
+
+def start(*args, code="from cnntool.cli import main; main()"):
+    """A run in a session of its own, as a terminal starts it."""
+    return subprocess.Popen(
+        [sys.executable, "-c", code, *map(str, args)],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True, text=True,
+        env=ENVIRONMENT,
+    )  # fmt: skip
+
+
+def signalling(monkeypatch, where, name, at, number):
+    """Let a method send this process a signal when it is called for the ``at``-th time."""
+    real, calls = getattr(where, name), []
+
+    def method(self, *given, **options):
+        calls.append(name)
+        if len(calls) == at:
+            os.kill(os.getpid(), number)
+        return real(self, *given, **options)
+
+    monkeypatch.setattr(where, name, method)

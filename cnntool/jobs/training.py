@@ -123,11 +123,12 @@ class _Watch:
     every: float
     deadline: float | None
     until: int | None
-    saved: float = field(default_factory=time.monotonic)
+    saved: float = field(init=False)
     written: tuple[int, int] | None = None  # step and epoch of the last one
     failure: SystemFailure | None = None
 
     def __post_init__(self) -> None:
+        self.saved = time.monotonic()
         self._began_at = self._now()
 
     def begin(self) -> None:
@@ -213,6 +214,18 @@ def interval(found: checkpoint.Checkpoint) -> float:
         return float(found.facts["every"])
     except (KeyError, ValueError):
         return CHECKPOINT_SECONDS
+
+
+def otherwise(found: checkpoint.Checkpoint, session: Session) -> str:
+    """In what a training goes on otherwise than it began, so that bits may differ; or nothing."""
+    device, threads = session.network.device.name, str(session.threads)
+    if (before := found.facts.get("device", device)) != device:
+        now, then = f"on {device}", f"on {before}"
+    elif (before := found.facts.get("threads", threads)) != threads:
+        now, then = f"with {threads}", f"with --threads {before}"
+    else:
+        return ""
+    return f"this run began {then}; {now} it goes on, but not to the same last bits"
 
 
 def _last(folder: str) -> str:

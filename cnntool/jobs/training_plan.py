@@ -7,6 +7,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from difflib import get_close_matches
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,14 @@ from cnntool.augment.augmentation import Augmentation
 from cnntool.data.dataset import Dataset
 from cnntool.data.known import KNOWN
 from cnntool.data.loading import load
-from cnntool.errors import InputError, LimitError, ModelFileError, OptionError, SpecError
+from cnntool.errors import (
+    InputError,
+    LimitError,
+    ModelFileError,
+    NameNotFound,
+    OptionError,
+    SpecError,
+)
 from cnntool.files import quote
 from cnntool.models import MODELS
 from cnntool.nn import schedule
@@ -25,6 +33,7 @@ from cnntool.nn.nodes import Chain, Layer
 from cnntool.nn.shapes import trace
 from cnntool.nn.spec import Spec, format_spec
 from cnntool.train import checkpoint, run_folder
+from cnntool.train.hog_logreg import NAME as HOG
 from cnntool.train.options import Options
 from cnntool.train.recipe import recipe_for
 
@@ -149,7 +158,12 @@ def _network(text: str, data: Dataset, find: Callable[[str, int | None], Spec] |
     if text in MODELS:
         spec = models.create(text, count, data.shape)
     else:
-        spec = Spec.of(text) if find is None else find(text, None)
+        try:
+            spec = Spec.of(text) if find is None else find(text, None)
+        except NameNotFound:
+            if get_close_matches(text, [HOG]):  # which is no network, but can be trained
+                raise NameNotFound.among("model", text, [HOG], "cnntool models") from None
+            raise
     found = trace(spec.chain, data.shape)
     if found.output != (count,):
         shape = "×".join(map(str, found.output))

@@ -12,14 +12,13 @@ import subprocess
 import sys
 
 import pytest
-from training_runs import SPEC, assert_same_runs, train, without_matplotlib, write_npz
+from training_runs import ENVIRONMENT, SPEC, assert_same_runs, train, without_matplotlib, write_npz
 
 pytestmark = [
     pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork"),
     pytest.mark.faults,
 ]
 
-ENVIRONMENT = {**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}
 CALLS = "open write fsync replace rename link unlink mkdir"
 ARGUMENTS = ["bars.npz", "--model", SPEC, "--epochs", "2", "--batch-size", "15", "--val-split",
              "0.25", "--seed", "4"]  # fmt: skip

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.shell_completion import CompletionItem
 
 from cnntool.cli.command import Command
 from cnntool.cli.network_types import NetworkName
@@ -37,6 +38,17 @@ _CHOICES = (
 )  # fmt: skip
 
 
+class _ModelName(NetworkName):
+    """What is trained: also the model that is no network."""
+
+    def shell_complete(self, ctx: Any, param: Any, incomplete: str) -> list[CompletionItem]:
+        """Networks, layers, and that model."""
+        found = super().shell_complete(ctx, param, incomplete)
+        if HOG.startswith(incomplete):
+            found.append(CompletionItem(HOG, help="logistic regression on HOG features"))
+        return found
+
+
 @click.command(
     cls=Command,
     short_help="Train a network on a data set: MNIST, or a folder of pictures.",
@@ -52,7 +64,7 @@ _CHOICES = (
 @option(
     "--model",
     metavar="NAME|SPEC|@FILE",
-    type=NetworkName(),
+    type=_ModelName(),
     help="The network.  [default: one measured for the data set]",
 )
 @option("--epochs", type=click.IntRange(1, 1_000_000), metavar="N", help="Passes over the data.")
@@ -224,12 +236,9 @@ def _go_on(
         warn(text)
     plan = training_plan.replan(found)
     with training.session_of(plan, device, threads, found) as session:
-        before = found.facts.get("threads")
-        if before != str(session.threads) and not run.quiet:
-            warn(
-                f"this run began with --threads {before}; with {session.threads} it goes on, but "
-                "not to the same last bits"
-            )
+        difference = training.otherwise(found, session)
+        if difference and not run.quiet:
+            warn(difference)
         _train(run, plan, session, folder, {**limits, "every": training.interval(found)})
 
 
