@@ -4,6 +4,9 @@ import csv
 import dataclasses
 import json
 import os
+import signal
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -248,6 +251,19 @@ def test_confusion_as_picture(here):
     done("evaluate", "m.safetensors", "data", "--confusion", "c.PNG", "--json")
     with Image.open("c.PNG") as picture:
         assert picture.format == "PNG" and picture.width > 200
+
+
+def test_a_reader_that_leaves_early_costs_no_file(here):
+    command = [sys.executable, "-m", "cnntool", "evaluate", "m.safetensors", "data"]
+    command += ["--confusion", "c.png", "--top-losses", "3", "worst.png"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        process.stdout.close()
+        words = process.stderr.read()
+        assert process.wait(60) == -signal.SIGPIPE
+    assert words == b""
+    for name in ("c.png", "worst.png"):
+        with Image.open(name) as picture:
+            picture.load()
 
 
 def test_sheet_of_the_worst(here):

@@ -162,11 +162,13 @@ def command(
         found = sample.evaluated(
             used, threads=threads or cores(), group=batch_size, progress=progress
         )
-    _show(found, str(sample), form)
-    if confusion is not None:
-        job.write_confusion(found, confusion, str(sample), force=run.force)
-    if top_losses is not None:
-        job.write_worst(found, sample.split, *top_losses, force=run.force)
+    try:  # files first: a reader that closes the pipe early must not cost them
+        if confusion is not None:
+            job.write_confusion(found, confusion, str(sample), force=run.force)
+        if top_losses is not None:
+            job.write_worst(found, sample.split, *top_losses, force=run.force)
+    finally:
+        _show(found, str(sample), form)
     job.check_gates(found, gates)
 
 
