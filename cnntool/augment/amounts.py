@@ -6,10 +6,12 @@ Every number is bounded, so that no text can ask for more than arithmetic on it 
 from __future__ import annotations
 
 import re
-from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Literal
+
+from cnntool import grammar
+from cnntool.grammar import BadValue
 
 MAX_PIXELS = 10_000
 """Longest length in pixels."""
@@ -38,37 +40,8 @@ Value = Amount | float | int | str
 """A setting: two ends, a number, a word."""
 
 
-class BadValue(ValueError):
-    """A text or value that does not fit its setting."""
-
-
-class Kind(ABC):
-    """What a setting may be."""
-
-    @property
-    @abstractmethod
-    def form(self) -> str:
-        """What to write, for messages: ``a number from 0 to 1``."""
-
-    @abstractmethod
-    def read(self, text: str) -> Value:
-        """The value that a text means.
-
-        Raises:
-            BadValue: It means none.
-        """
-
-    @abstractmethod
-    def write(self, value: Value) -> str:
-        """The shortest text that means ``value``."""
-
-    def check(self, value: object) -> Value:
-        """``value`` as this kind has it.
-
-        Raises:
-            BadValue: It is none of these values.
-        """
-        return self.read(str(value))
+Kind = grammar.Kind[Value]
+"""What a setting of a change may be."""
 
 
 @dataclass(frozen=True)

@@ -12,53 +12,18 @@ from typing import Any
 import numpy as np
 
 from cnntool.backend import Array
+from cnntool.ops.hashing import counted, key, mix
 
 SLOTS = 8
 """Numbers that each word has for an image; one that needs more takes :meth:`Chance.hashes`."""
 
-_ROUNDS = ((16, 0x21F0AAAD), (15, 0x735A2D97))
-_LAST = 15
 # what tells these numbers from those of dropout at the same seed and step
 _PURPOSE = 0xA06
 _IMAGES, _TABLE, _FIELDS = range(3)
 
 
-def _mixed_int(number: int) -> int:
-    for shift, factor in _ROUNDS:
-        number = (number ^ number >> shift) * factor & 0xFFFFFFFF
-    return number ^ number >> _LAST
-
-
 def _key(*numbers: int) -> int:
-    """One 32-bit number from whole numbers of any size and sign, on the host."""
-    key = _PURPOSE
-    for number in numbers:
-        rest = 2 * number if number >= 0 else -2 * number - 1
-        while True:  # 32 bits at a time, at least once
-            key = _mixed_int((key ^ (rest & 0xFFFFFFFF)) * 0x9E3779B1 & 0xFFFFFFFF)
-            rest >>= 32
-            if not rest:
-                break
-    return key
-
-
-def _mix(xp: Any, h: Array) -> Array:
-    """Replace 32-bit numbers by their hashes."""
-    scratch = xp.empty_like(h)
-    for shift, factor in _ROUNDS:
-        xp.right_shift(h, np.uint32(shift), out=scratch)
-        xp.bitwise_xor(h, scratch, out=h)
-        xp.multiply(h, np.uint32(factor), out=h)
-    xp.right_shift(h, np.uint32(_LAST), out=scratch)
-    xp.bitwise_xor(h, scratch, out=h)
-    return h
-
-
-def _counted(xp: Any, first: int, count: int, key: int) -> Array:
-    h = xp.arange(count, dtype=np.uint32)
-    h += np.uint32(first & 0xFFFFFFFF)
-    h ^= np.uint32(key)
-    return _mix(xp, h)
+    return key(*numbers, purpose=_PURPOSE)
 
 
 class Chance:
@@ -86,7 +51,7 @@ class Chance:
     def __init__(self, xp: Any, count: int, *, seed: int, step: int, offset: int = 0) -> None:
         self.xp, self.count = xp, count
         self._seed, self._step = seed, step
-        self._images = _counted(xp, offset, count, _key(seed, step, _IMAGES))
+        self._images = counted(xp, offset, count, _key(seed, step, _IMAGES))
 
     def table(self, words: int) -> Array:
         """Uniform numbers for every word and image.
@@ -95,8 +60,8 @@ class Chance:
             (words, :data:`SLOTS`, N), float32, 0 <= u < 1 in steps of 2^-24.
         """
         rows = words * SLOTS
-        h = _counted(self.xp, 0, rows, _key(self._seed, self._step, _TABLE))
-        h = _mix(self.xp, h[:, None] ^ self._images[None, :])
+        h = counted(self.xp, 0, rows, _key(self._seed, self._step, _TABLE))
+        h = mix(self.xp, h[:, None] ^ self._images[None, :])
         return _uniform(h).reshape(words, SLOTS, self.count)
 
     def hashes(self, word: int, first: int, count: int) -> Array:
@@ -105,8 +70,8 @@ class Chance:
         Shape:
             (count, N), uint32.
         """
-        h = _counted(self.xp, first, count, _key(self._seed, self._step, _FIELDS, word))
-        return _mix(self.xp, h[:, None] ^ self._images[None, :])
+        h = counted(self.xp, first, count, _key(self._seed, self._step, _FIELDS, word))
+        return mix(self.xp, h[:, None] ^ self._images[None, :])
 
     def uniforms(self, word: int, count: int) -> Array:
         """Uniform numbers of a word for every image.

@@ -13,12 +13,12 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 
-from cnntool.augment.amounts import BadValue, Value
-from cnntool.augment.steps import Place, Step, check_steps, normal_step
+from cnntool.augment.amounts import Value
+from cnntool.augment.steps import Step, check_steps, normal_step
 from cnntool.augment.words import ALIASES, WORDS, Setting, Word, canonical
 from cnntool.errors import OptionError
+from cnntool.grammar import BadValue, Cursor, Place, Token, pieces, shown
 
 EXAMPLE = "hflip p=0.5 | rotate 15 | brightness 0.2"
 
@@ -81,82 +81,32 @@ def _format_step(step: Step) -> str:
     return " ".join(parts)
 
 
-@dataclass(frozen=True, slots=True)
-class _Token:
-    """A piece of the text: its kind, its characters, its place, whether its line begins so."""
-
-    kind: str
-    text: str
-    place: Place
-    fresh: bool
-
-    def __str__(self) -> str:
-        return "the end" if self.kind == "end" else f"'{_shown(self.text)}'"
-
-
-def _shown(text: str, limit: int = 40) -> str:
-    """``text`` for a message: short, and nothing in it that a terminal would act on."""
-    text = text if len(text) <= limit else text[: limit - 1] + "…"
-    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
-
-
 def _error(message: str, place: Place, **facts: object) -> OptionError:
     return OptionError(message, line=place.line, column=place.column, **facts)
 
 
-def _tokens(text: str) -> list[_Token]:
+def _stray(character: str, place: Place) -> OptionError:
+    hints = {
+        ";": "put | or a new line between changes",
+        "%": "write shares, 0.1 for 10 %",
+        "'": "write words and numbers without quotes",
+        '"': "write words and numbers without quotes",
+        ":": "write a range without blanks, as 0.8:1.2",
+        "±": "write 15 for -15 to 15",
+    }
+    hint = hints.get(character, "there are words, numbers and | = #")
+    return _error(f"unexpected '{shown(character)}' at {place}; {hint}", place)
+
+
+def _tokens(text: str) -> list[Token]:
     if len(text) > MAX_TEXT:
         raise OptionError(f"the changes take {len(text)} characters; at most {MAX_TEXT} are read")
-    lines = len(re.split(r"\r\n|[\r\n]", text.rstrip()))
-    found: list[_Token] = []
-    position, line, begin, fresh = 0, 1, 0, True
-    while position < len(text):
-        place = Place(line, position - begin + 1, lines)
-        match = _TOKEN.match(text, position)
-        if match is None:
-            hints = {
-                ";": "put | or a new line between changes",
-                "%": "write shares, 0.1 for 10 %",
-                "'": "write words and numbers without quotes",
-                '"': "write words and numbers without quotes",
-                ":": "write a range without blanks, as 0.8:1.2",
-                "±": "write 15 for -15 to 15",
-            }
-            hint = hints.get(text[position], "there are words, numbers and | = #")
-            raise _error(f"unexpected '{_shown(text[position])}' at {place}; {hint}", place)
-        position = match.end()
-        if match.lastgroup == "newline":
-            line, begin, fresh = line + 1, position, True
-        elif match.lastgroup != "space":
-            found.append(_Token(match.lastgroup or "", match[0], place, fresh))
-            fresh = False
-    found.append(_Token("end", "", Place(line, position - begin + 1, lines), True))
-    return found
+    return pieces(text, _TOKEN, _stray)
 
 
-class _Parser:
+class _Parser(Cursor):
     def __init__(self, text: str) -> None:
-        self._tokens = _tokens(text)
-        self._next = 0
-
-    @property
-    def _token(self) -> _Token:
-        return self._tokens[self._next]
-
-    def _take(self) -> _Token:
-        token = self._token
-        self._next += 1
-        return token
-
-    def _at(self, mark: str) -> bool:
-        return self._token.kind == "mark" and self._token.text == mark
-
-    def _follows_key(self) -> bool:
-        """Whether the word at hand is the key of ``key=value``."""
-        if self._token.kind != "word":
-            return False
-        after = self._tokens[self._next + 1]
-        return after.kind == "mark" and after.text == "="
+        super().__init__(_tokens(text))
 
     def steps(self) -> tuple[Step, ...]:
         if self._token.kind == "end":
@@ -199,7 +149,7 @@ class _Parser:
                 )
         return normal_step(entry, values, start.place)
 
-    def _placed(self, entry: Word, values: dict[str, Value], start: _Token) -> None:
+    def _placed(self, entry: Word, values: dict[str, Value], start: Token) -> None:
         token = self._take()
         free = [setting for setting in entry.placed if setting.name not in values]
         if not free:
@@ -210,7 +160,7 @@ class _Parser:
             )
         values[free[0].name] = _value(entry, free[0], free[0].label, token)
 
-    def _keyed(self, entry: Word, values: dict[str, Value], start: _Token) -> None:
+    def _keyed(self, entry: Word, values: dict[str, Value], start: Token) -> None:
         key = self._take()
         self._take()
         setting = entry.setting(key.text.lower())
@@ -251,7 +201,7 @@ class _Parser:
             where = f"after {before} at {before.place}, where the text ends"
         return _error(f"a word is missing {where}; write one such as 'hflip'", token.place)
 
-    def _stray(self, entry: Word, start: _Token) -> OptionError:
+    def _stray(self, entry: Word, start: Token) -> OptionError:
         token = self._token
         if token.kind == "word" and canonical(token.text) in WORDS:
             return _error(
@@ -263,7 +213,7 @@ class _Parser:
         if token.kind == "word":
             setting = next((s for s in entry.settings if _reads(s, token.text)), None)
             hint = (
-                f"write {setting.name}={_shown(token.text)}"
+                f"write {setting.name}={shown(token.text)}"
                 if setting
                 else f"'{start.text}' takes {entry.usage}{_keys(entry)}"
             )
@@ -282,7 +232,7 @@ def _reads(setting: Setting, text: str) -> bool:
     return True
 
 
-def _value(entry: Word, setting: Setting, name: str, token: _Token) -> Value:
+def _value(entry: Word, setting: Setting, name: str, token: Token) -> Value:
     try:
         return setting.kind.read(token.text)
     except BadValue:
@@ -297,7 +247,7 @@ def _keys(entry: Word) -> str:
     return f" and {', '.join(s.name for s in entry.settings if not s.label or s.name == 'p')}=…"
 
 
-def _unknown(start: _Token) -> OptionError:
+def _unknown(start: Token) -> OptionError:
     plain = canonical(start.text)
     # names of other libraries only where none of ours is near: huerotate is near to rotat
     near = difflib.get_close_matches(plain, WORDS, cutoff=0.65)
@@ -309,14 +259,14 @@ def _unknown(start: _Token) -> OptionError:
         else f"there are {', '.join(WORDS)}"
     )
     return _error(
-        f"unknown word '{_shown(start.text)}' at {start.place}; {hint}", start.place, near=words
+        f"unknown word '{shown(start.text)}' at {start.place}; {hint}", start.place, near=words
     )
 
 
-def _unknown_key(entry: Word, start: _Token, key: _Token) -> OptionError:
+def _unknown_key(entry: Word, start: Token, key: Token) -> OptionError:
     names = [setting.name for setting in entry.settings]
     near = difflib.get_close_matches(key.text.lower(), names, n=1, cutoff=0.5)
     hint = f"did you mean '{near[0]}'?" if near else f"it takes {', '.join(names)}"
     return _error(
-        f"'{start.text}' has no key '{_shown(key.text)}' at {key.place}; {hint}", key.place
+        f"'{start.text}' has no key '{shown(key.text)}' at {key.place}; {hint}", key.place
     )

@@ -5,35 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from cnntool.augment.amounts import Amount, BadValue, Value
+from cnntool.augment.amounts import Amount, Value
 from cnntool.augment.words import ALIASES, WORDS, Word, canonical
 from cnntool.errors import NameNotFound, OptionError
+from cnntool.grammar import NOWHERE, BadValue, Place
 
 MAX_STEPS = 100
 """Most changes in one text."""
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where something stands in a text.
-
-    Attributes:
-        line: From 1.
-        column: From 1, in characters.
-        lines: How many lines the text has; 0 where there is no text.
-    """
-
-    line: int = 1
-    column: int = 1
-    lines: int = 0
-
-    def __str__(self) -> str:
-        column = f"column {self.column}"
-        return column if self.lines <= 1 else f"line {self.line}, {column}"
-
-
-NOWHERE = Place()
-"""The place of steps that were not read from a text."""
 
 
 @dataclass(frozen=True, slots=True)

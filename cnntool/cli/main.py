@@ -77,7 +77,8 @@ SYSTEM_ERRORS = {
     cnntool convolve photo.jpg -k sobel-x          photo.sobel-x.jpg
     cnntool edges photos/ -r -o edges/             a tree of pictures, all cores
     cnntool convolve - -k gaussian-5 -o - < a.png | cnntool edges - -o b.png
-    cnntool hog *.jpg --size 128x64 --csv > features.csv
+    cnntool train mnist                            a network that tells digits, in seconds
+    cnntool predict runs/mnist-cnn-mnist *.png     what pictures show
     """,
     epilog=EPILOG,
     subcommand_metavar="COMMAND [ARGS]…",
@@ -85,7 +86,7 @@ SYSTEM_ERRORS = {
 @click.version_option(__version__, message="cnntool %(version)s")
 @config_option
 def group() -> None:
-    """Image filters and features in one pipe-friendly tool."""
+    """Image filters, features and convolutional networks in one pipe-friendly tool."""
 
 
 def main(argv: Sequence[str] | None = None) -> NoReturn:

@@ -8,7 +8,8 @@ from typing import Any
 import click
 from click.shell_completion import CompletionItem
 
-from cnntool.nn.values import MAX_MAPS, BadValue, Kind
+from cnntool.grammar import BadValue
+from cnntool.nn.values import MAX_MAPS, Kind
 
 
 class InputShape(click.ParamType[tuple[int, ...]]):

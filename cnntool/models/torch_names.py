@@ -5,10 +5,12 @@ by the path of its layer in the specification (``8.shortcut.batchnorm.bias``). T
 are alike: same order of axes, same statistics of batch normalisation. So weights from there need
 new names and nothing else::
 
-    from safetensors.numpy import load_file
-
+    data = read_bytes("resnet18.safetensors", limit=1 << 30)
+    file = decode(data, where="resnet18.safetensors", require_digest=False)
     spec = create("resnet18")
-    weights = rename(load_file("resnet18.safetensors"), "resnet18", trace(spec.chain, spec.input))
+    weights = rename(file.tensors, "resnet18", trace(spec.chain, spec.input))
+
+with the functions of :mod:`cnntool.nn.tensor_file`.
 
 Names follow from the order of layers alone; widths and the number of classes are free.
 """
@@ -22,12 +24,12 @@ from types import MappingProxyType
 from typing import Protocol, TypeVar
 
 from cnntool.errors import ModelFileError, NameNotFound, SpecError
+from cnntool.grammar import shown
 from cnntool.models import alexnet, inception, resnet, vgg
 from cnntool.nn.layer_rows import LayerRow, Trace
 from cnntool.nn.nodes import Concat, Layer, Residual
 from cnntool.nn.shapes import trace as walk
 from cnntool.nn.spec import parse
-from cnntool.nn.tokens import shown
 
 __all__ = ["TORCHVISION", "rename", "torch_names"]
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from cnntool.errors import NameNotFound, SpecError
+from cnntool.grammar import NOWHERE, BadValue, Place
 from cnntool.nn.layer_words import ALIASES, LAYERS, LayerWord, canonical
-from cnntool.nn.nodes import NOWHERE, Layer, Place, Value
+from cnntool.nn.nodes import Layer, Value
 from cnntool.nn.settings import Settings
-from cnntool.nn.values import BadValue
 
 
 def settings(layer: Layer) -> Settings:

@@ -35,10 +35,10 @@ from numpy.typing import NDArray
 
 from cnntool.errors import ModelFileError
 from cnntool.files import quote, write_whole
+from cnntool.grammar import shown
 from cnntool.nn import strict_json
 from cnntool.nn.saved_model import Contradiction, HogFeatures, Preprocessing, SavedModel, check
 from cnntool.nn.tensor_file import decode, encode, read_bytes
-from cnntool.nn.tokens import shown
 
 __all__ = [
     "HogFeatures",

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from cnntool.errors import SpecError
+from cnntool.grammar import NOWHERE, Place
 
 MAX_LAYERS = 10_000
 """Most layers of a network, repeated groups counted as often as they run."""
@@ -19,29 +20,6 @@ MAX_DEPTH = 64
 
 Value = int | float | bool | str | tuple[int, ...] | None
 """A setting: a number, several (sizes, sides), yes or no, a word; None where it follows another."""
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where something stands in the text.
-
-    Attributes:
-        line: From 1.
-        column: From 1, in characters.
-        lines: How many lines the text has; 0 where there is no text.
-    """
-
-    line: int = 1
-    column: int = 1
-    lines: int = 0
-
-    def __str__(self) -> str:
-        column = f"column {self.column}"
-        return column if self.lines <= 1 else f"line {self.line}, {column}"
-
-
-NOWHERE = Place()
-"""The place of nodes that were not read from a text."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,11 +17,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cnntool.errors import SpecError
+from cnntool.grammar import shown
 from cnntool.nn.facts import Shape, times
 from cnntool.nn.layer_rows import Trace
 from cnntool.nn.shapes import trace
 from cnntool.nn.spec import parse
-from cnntool.nn.tokens import shown
 from cnntool.nn.values import MAX_MAPS
 
 TASKS = ("classify", "segment", "generate")

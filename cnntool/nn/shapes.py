@@ -9,6 +9,7 @@ from __future__ import annotations
 from math import prod
 
 from cnntool.errors import SpecError
+from cnntool.grammar import shown
 from cnntool.nn.facts import MAX_NUMBERS, Facts, Misfit, Shape, times
 from cnntool.nn.fields import Field
 from cnntool.nn.layer_rows import LayerRow, Trace
@@ -26,7 +27,6 @@ from cnntool.nn.nodes import (
     unrolled,
 )
 from cnntool.nn.spec_text import format_layer, outline
-from cnntool.nn.tokens import shown
 
 
 def trace(chain: Chain, input: Shape, batch: int = 1) -> Trace:

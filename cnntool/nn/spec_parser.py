@@ -15,6 +15,7 @@ from __future__ import annotations
 import difflib
 
 from cnntool.errors import SpecError
+from cnntool.grammar import BadValue, Cursor, Place, Token, shown
 from cnntool.nn.layer_values import normal_layer
 from cnntool.nn.layer_words import ALIASES, COMBINATORS, LAYERS, LayerWord, canonical
 from cnntool.nn.nodes import (
@@ -24,7 +25,6 @@ from cnntool.nn.nodes import (
     Concat,
     Layer,
     Node,
-    Place,
     Pooled,
     Repeat,
     Residual,
@@ -32,8 +32,8 @@ from cnntool.nn.nodes import (
     Value,
 )
 from cnntool.nn.settings import Setting
-from cnntool.nn.tokens import Token, shown, tokens
-from cnntool.nn.values import BadValue, Pair, Whole
+from cnntool.nn.tokens import tokens
+from cnntool.nn.values import Pair, Whole
 
 EXAMPLE = "conv 8 3 | relu | maxpool 2"
 _TIMES = Whole(1, MAX_LAYERS)
@@ -44,7 +44,7 @@ def error(message: str, place: Place) -> SpecError:
     return SpecError(message, line=place.line, column=place.column)
 
 
-class Parser:
+class Parser(Cursor):
     """Reads one text; :meth:`network` gives the tree.
 
     Args:
@@ -52,27 +52,7 @@ class Parser:
     """
 
     def __init__(self, text: str) -> None:
-        self._tokens = tokens(text)
-        self._next = 0
-
-    @property
-    def _token(self) -> Token:
-        return self._tokens[self._next]
-
-    def _take(self) -> Token:
-        token = self._token
-        self._next += 1
-        return token
-
-    def _at(self, mark: str) -> bool:
-        return self._token.kind == "mark" and self._token.text == mark
-
-    def _follows_key(self) -> bool:
-        """Whether the word at hand is the key of ``key=value``."""
-        if self._token.kind != "word":
-            return False
-        after = self._tokens[self._next + 1]
-        return after.kind == "mark" and after.text == "="
+        super().__init__(tokens(text))
 
     def network(self) -> Chain:
         """The whole text.

@@ -11,7 +11,7 @@ import math
 from collections import Counter
 from typing import NoReturn
 
-from cnntool.nn.tokens import shown
+from cnntool.grammar import shown
 
 MOST_DIGITS = 20
 """Digits of a whole number: 64 bits and a sign need no more."""

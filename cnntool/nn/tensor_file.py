@@ -37,6 +37,7 @@ from numpy.typing import NDArray
 
 from cnntool.errors import CnntoolError, InputError, ModelFileError, SystemFailure
 from cnntool.files import quote
+from cnntool.grammar import shown
 from cnntool.nn.tensor_header import (
     FOREIGN_TYPES,
     MAX_AXES,
@@ -52,7 +53,6 @@ from cnntool.nn.tensor_header import (
     data_start,
     read_header,
 )
-from cnntool.nn.tokens import shown
 
 _WORDS = {np.dtype(code): word for word, code in TYPES.items()}
 _DIGEST = "sha256"

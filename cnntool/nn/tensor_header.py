@@ -17,8 +17,8 @@ from math import prod
 
 import numpy as np
 
+from cnntool.grammar import shown
 from cnntool.nn import strict_json
-from cnntool.nn.tokens import shown
 
 MAX_HEADER = 4 << 20
 """Longest header in bytes: 10 000 arrays need about one million, long texts as much again.

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import math
 import re
-from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from cnntool import grammar
+from cnntool.grammar import BadValue
 from cnntool.nn.nodes import Value
 
 Sides = tuple[int, int, int, int] | str
@@ -27,37 +28,8 @@ _REAL = re.compile(r"[+-]?(\d{1,20}(\.\d{0,20})?|\.\d{1,20})(e[+-]?\d{1,3})?", r
 _CROSS = re.compile("[x×]", re.IGNORECASE)
 
 
-class BadValue(ValueError):
-    """A text or value that does not fit its setting."""
-
-
-class Kind(ABC):
-    """What a setting may be."""
-
-    @property
-    @abstractmethod
-    def form(self) -> str:
-        """What to write, for messages: ``a whole number from 1 to 10000``."""
-
-    @abstractmethod
-    def read(self, text: str) -> Value:
-        """The value that a text means.
-
-        Raises:
-            BadValue: It means none.
-        """
-
-    @abstractmethod
-    def write(self, value: Value) -> str:
-        """The shortest text that means ``value``."""
-
-    def check(self, value: Value) -> Value:
-        """``value`` as this kind has it: a pair for one number, say.
-
-        Raises:
-            BadValue: It is none of these values.
-        """
-        return self.read(str(value).lower() if isinstance(value, bool) else str(value))
+Kind = grammar.Kind[Value]
+"""What a setting of a layer may be."""
 
 
 @dataclass(frozen=True)
@@ -138,7 +110,7 @@ class Pair(Kind):
         h, w = _numbers(value)
         return f"{h}" if h == w else f"{h}x{w}"
 
-    def check(self, value: Value) -> tuple[int, int]:
+    def check(self, value: object) -> tuple[int, int]:
         """Also one int, and two."""
         return self.read(_joined(value, "x"))
 
@@ -176,7 +148,7 @@ class Padding(Kind):
             return f"{top}:{right}:{bottom}:{left}"
         return f"{top}" if top == right else f"{top}x{right}"
 
-    def check(self, value: Value) -> Sides:
+    def check(self, value: object) -> Sides:
         """Also one, two and four ints."""
         if isinstance(value, str):
             return self.read(value)
@@ -200,7 +172,7 @@ class Flag(Kind):
         """``yes`` or ``no``."""
         return "yes" if value else "no"
 
-    def check(self, value: Value) -> bool:
+    def check(self, value: object) -> bool:
         """True or False."""
         return self.read(self.write(value) if isinstance(value, bool) else str(value))
 
@@ -244,7 +216,7 @@ class Maps(Kind):
         """Numbers with ``x`` between."""
         return _joined(value, "x")
 
-    def check(self, value: Value) -> tuple[int, int, int]:
+    def check(self, value: object) -> tuple[int, int, int]:
         """Also three ints."""
         return self.read(_joined(value, "x"))
 
@@ -265,7 +237,7 @@ def _numbers(value: Value) -> tuple[int, ...]:
     return value
 
 
-def _joined(value: Value, mark: str) -> str:
+def _joined(value: object, mark: str) -> str:
     if isinstance(value, tuple | list):
         return mark.join(map(str, value))
     return str(value)

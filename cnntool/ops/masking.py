@@ -16,46 +16,10 @@ import numpy as np
 from cnntool.backend import Array, array_module
 from cnntool.errors import OptionError
 from cnntool.ops.buffers import Backward, as_float, bits_type, destination
+from cnntool.ops.hashing import counted, key, mix
 
 BLOCK = 1 << 16
 """Hashes computed at a time on a CPU: two arrays of them stay in the second-level cache."""
-
-_ROUNDS = ((16, 0x21F0AAAD), (15, 0x735A2D97))
-"""(shift, factor) of the hash. A last shift by 15 would change low bits only, which the comparison
-with the threshold hardly sees, so it is left out."""
-
-
-def _mix(xp: Any, h: Array, scratch: Array) -> None:
-    """Replace 32-bit numbers by their hashes."""
-    for shift, factor in _ROUNDS:
-        xp.right_shift(h, np.uint32(shift), out=scratch)
-        xp.bitwise_xor(h, scratch, out=h)
-        xp.multiply(h, np.uint32(factor), out=h)
-
-
-def _key(*numbers: int) -> int:
-    """One 32-bit number from whole numbers of any size and sign, on the host."""
-    key = 0
-    for number in numbers:
-        rest = 2 * number if number >= 0 else -2 * number - 1
-        while True:  # 32 bits at a time, at least once
-            key = (key ^ (rest & 0xFFFFFFFF)) * 0x9E3779B1 & 0xFFFFFFFF
-            for shift, factor in _ROUNDS:
-                key = (key ^ key >> shift) * factor & 0xFFFFFFFF
-            key ^= key >> 15
-            rest >>= 32
-            if not rest:
-                break
-    return key
-
-
-def _hashed(xp: Any, first: int, count: int, key: int) -> Array:
-    """Hashes of the numbers from ``first`` on, (count,)."""
-    h = xp.arange(count, dtype=np.uint32)
-    h += np.uint32(first & 0xFFFFFFFF)
-    h ^= np.uint32(key)
-    _mix(xp, h, xp.empty_like(h))
-    return h
 
 
 def _blocks(xp: Any, features: int, n: int) -> list[slice]:
@@ -87,8 +51,8 @@ def kept(
         True
     """
     features, n = prod(shape[:-1]), shape[-1]
-    places = _hashed(xp, 0, features, _key(seed, step, 0))[:, None]
-    images = _hashed(xp, offset, n, _key(seed, step, 1))[None, :]
+    places = counted(xp, 0, features, key(seed, step, 0), whole=False)[:, None]
+    images = counted(xp, offset, n, key(seed, step, 1), whole=False)[None, :]
     blocks = _blocks(xp, features, n)
     height = blocks[0].stop if blocks else 0
     hashes, scratch = (xp.empty((height, n), dtype=np.uint32) for _ in range(2))
@@ -98,7 +62,7 @@ def kept(
         count = rows.stop - rows.start
         h = hashes[:count]
         xp.bitwise_xor(places[rows], images, out=h)
-        _mix(xp, h, scratch[:count])
+        mix(xp, h, scratch[:count], whole=False)
         xp.greater_equal(h, threshold, out=keep[rows])
     return keep.reshape(shape)
 

@@ -22,7 +22,7 @@ from cnntool.errors import DeviceError
 from cnntool.files.names import one_line
 from cnntool.machine import cores
 
-REQUIRED = ("numpy", "scipy", "pillow", "click", "rich", "safetensors")
+REQUIRED = ("numpy", "scipy", "pillow", "click", "rich")
 OPTIONAL = ("matplotlib", "onnx")
 UNKNOWN = "unknown"
 NOT_INSTALLED = "not installed"

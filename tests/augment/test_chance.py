@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from cnntool.augment.chance import SLOTS, Chance, _mix
+from cnntool.augment.chance import SLOTS, Chance
+from cnntool.ops.hashing import mix
 
 
 def chance(xp, count, **counters):
@@ -63,7 +64,7 @@ def test_words_and_fields_do_not_repeat_each_other():
 
 def test_hash_is_the_known_one():
     numbers = [0, 1, 2, 0xDEADBEEF, 0xFFFFFFFF]
-    assert _mix(np, np.array(numbers, np.uint32)).tolist() == host_hash(numbers)
+    assert mix(np, np.array(numbers, np.uint32)).tolist() == host_hash(numbers)
 
 
 def test_uniform_numbers_are_uniform():

@@ -191,7 +191,8 @@ def test_positions_see_the_pixels_that_reach_them(chosen):
                 spans[position] = max(pixels) - min(pixels) + 1 if pixels else 0
                 if pixels:
                     assert (first, last) == (min(pixels), max(pixels)), (text, axis, position)
-        if len(spans) >= len(reach.first):
+        # a stride can pick just the positions that a deconvolution leaves empty: those see nothing
+        if len(spans) >= len(reach.first) and any(spans.values()):
             assert row.receptive_field[axis] == max(spans.values())
 
 

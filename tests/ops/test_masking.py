@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from cnntool.errors import OptionError, ShapeError
 from cnntool.nn.gradcheck import check_gradient
+from cnntool.ops import hashing
 from cnntool.ops import masking as module
 from cnntool.ops.masking import dropout, dropout_vjp, kept
 
@@ -95,10 +96,10 @@ def test_buffers_are_reused(p, rng):
 
 def test_the_hash_is_the_documented_one():
     numbers = np.arange(40)
-    found = module._hashed(np, 7, 40, 0xABCDEF)
+    found = hashing.counted(np, 7, 40, 0xABCDEF, whole=False)
     assert found.tolist() == [mixed((int(n) + 7) % 2**32 ^ 0xABCDEF) for n in numbers]
     places, images = (
-        module._hashed(np, first, count, module._key(9, 2, which))
+        hashing.counted(np, first, count, hashing.key(9, 2, which), whole=False)
         for which, first, count in ((0, 0, 6), (1, 3, 4))
     )
     keep = kept(np, (2, 3, 4), 0.25, seed=9, step=2, offset=3)

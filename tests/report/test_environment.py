@@ -26,7 +26,6 @@ KEYS = [
     "pillow",
     "click",
     "rich",
-    "safetensors",
     "matplotlib",
     "onnx",
     "cupy",
