@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -235,9 +235,6 @@ class Network:
             self.tensors.update(self.views(self.parameters, self.places))
             self.tensors.update(self.views(self.buffers, self._kept))
         return found
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self.tensors)
 
 
 def _length(places: dict[str, slice]) -> int:

@@ -1,8 +1,8 @@
 """Memory that is used again: fresh large arrays cost a page fault every four kilobytes.
 
 The system gives large arrays back to the machine when they are freed, and faults them in again at
-the next step: on the reference machine 2 ms for every 8 MB, as much as the arithmetic of a small
-layer. A :class:`Pool` keeps the memory instead. While it is the pool of a thread, :func:`empty`
+the next step: writing a fresh one takes 0.9 ms for every 8 MB on the reference machine, one that
+was there 0.14 ms. A :class:`Pool` keeps the memory instead. While it is the pool of a thread, :func:`empty`
 takes blocks from it that nobody refers to any more, so nothing that is in use is ever overwritten,
 and nobody has to say when an array is done with. Without a pool, and on a GPU (CuPy has a pool of
 its own), :func:`empty` is the library's.

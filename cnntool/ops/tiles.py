@@ -8,8 +8,8 @@ out as separate planes, so that a 2x2 max pool behind it is an elementwise maxim
 
 The zeros have a price: an input that is NaN or infinite makes all four outputs of its tile NaN.
 
-LeNet's first layer (6 filters of 5x5 on one map), 128 images: forward and weight gradient take
-1.65 ms on one core, windows 3.8 ms.
+LeNet's first layer (6 filters of 5x5 on one map, ReLU, max pool), 128 images: forward and weight
+gradient take 1.8 ms on one core, windows 3.0 ms.
 """
 
 from __future__ import annotations
