@@ -2,10 +2,10 @@
 
 The system gives large arrays back to the machine when they are freed, and faults them in again at
 the next step: writing a fresh one takes 0.9 ms for every 8 MB on the reference machine, one that
-was there 0.14 ms. A :class:`Pool` keeps the memory instead. While it is the pool of a thread, :func:`empty`
-takes blocks from it that nobody refers to any more, so nothing that is in use is ever overwritten,
-and nobody has to say when an array is done with. Without a pool, and on a GPU (CuPy has a pool of
-its own), :func:`empty` is the library's.
+was there 0.14 ms. A :class:`Pool` keeps the memory instead. While it is the pool of a thread,
+:func:`empty` takes blocks from it that nobody refers to any more, so nothing that is in use is ever
+overwritten, and nobody has to say when an array is done with. Without a pool, and on a GPU (CuPy
+has a pool of its own), :func:`empty` is the library's.
 """
 
 from __future__ import annotations

@@ -122,7 +122,6 @@ def x(rng):
 def test_arrays_are_parts_of_two(net):
     shapes = tensor_shapes(trace(parse(SPEC), SHAPE))
     assert {name: array.shape for name, array in net.tensors.items()} == shapes
-    assert list(net) == list(net.tensors)
     rows = trace(parse(SPEC), SHAPE).rows
     parameters = [f"{row.name}.{tensor.name}" for row in rows for tensor in row.parameters]
     assert list(net.places) == parameters
