@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import prod
 from typing import Any, Literal
 
 import numpy as np
@@ -17,10 +18,11 @@ from cnntool.geometry import conv_output_size, four_sides, pair, same_padding
 from cnntool.ops import im2col, tiles
 from cnntool.ops.correlation_methods import Steps
 from cnntool.ops.padding import border_mode
-from cnntool.ops.winograd import KERNEL_ROWS
+from cnntool.ops.winograd_mixes import TAPS
 
 PaddingLike = str | int | Sequence[int]
-Algorithm = Literal["auto", "maps", "im2col", "winograd", "tiles"]
+Algorithm = Literal["auto", "maps", "im2col", "winograd", "winograd-rows", "tiles"]
+WINOGRAD = ("winograd", "winograd-rows")
 PICTURES = 4
 """Up to so many images one input map is filtered filter by filter, as pictures are."""
 
@@ -84,6 +86,11 @@ class Convolution:
         )
 
     @property
+    def products(self) -> int:
+        """Multiplications that it takes one by one."""
+        return prod(self.weight[1:]) * prod(self.out)
+
+    @property
     def patches(self) -> im2col.Patches:
         """The windows of one group."""
         _, share, kh, kw = self.weight
@@ -112,12 +119,15 @@ def choose_algorithm(
 ) -> Algorithm:
     """The fastest algorithm by shapes.
 
-    Winograd's breaks even at 16 channels on both sides and needs rows of 64 numbers or more;
-    output tiles pay up to 16 filters with a batch of images.
+    Winograd's pays for itself where there is enough to multiply, and where weights are mixed for
+    many positions; tiles along the columns too if their runs of N numbers are long. Output tiles
+    pay for few filters with a batch of images.
 
     Example:
-        >>> choose_algorithm((64, 32, 3, 3), (64, 16, 16, 8), Steps(), 1)
+        >>> choose_algorithm((64, 32, 3, 3), (64, 16, 16, 32), Steps(), 1)
         'winograd'
+        >>> choose_algorithm((64, 32, 3, 3), (64, 16, 16, 8), Steps(), 1)
+        'winograd-rows'
         >>> choose_algorithm((64, 32, 3, 3), (64, 16, 16, 8), Steps((2, 2)), 1)
         'im2col'
         >>> choose_algorithm((6, 1, 5, 5), (6, 28, 28, 64), Steps(), 1)
@@ -129,8 +139,12 @@ def choose_algorithm(
         return "maps"
     if groups > 1 or steps != Steps():
         return "im2col"
-    if kh == KERNEL_ROWS and rows >= 4 and columns * n >= 64 and min(o, share) >= 16:
-        return "winograd"
+    narrow, positions = min(o, share), rows * columns * n
+    if kh == TAPS and min(narrow, rows) >= 4 and positions >= 200:
+        if kw == TAPS and columns >= 4 and n >= 16 and narrow * n >= 1024:
+            return "winograd"
+        if narrow >= 8 and narrow * positions >= 20_000:
+            return "winograd-rows"
     if o <= 16 and min(kh, kw) >= 3 and min(rows, columns) >= 2 and n >= 8:
         return "tiles"
     return "im2col"
@@ -169,11 +183,7 @@ def plan(
         algorithm = choose_algorithm(weight.shape, out, steps, groups)
         if algorithm == "maps" and array_module(x) is not np:
             algorithm = "im2col"  # the other reads the kernels on the host
-    if algorithm == "winograd" and (kh != KERNEL_ROWS or steps != Steps()):
-        raise OptionError(
-            f"winograd needs kernels of 3 rows, stride 1 and dilation 1; got {kh}x{kw}, stride "
-            f"{steps.stride}, dilation {steps.dilation}; use im2col"
-        )
+    _check_winograd(algorithm, (kh, kw), steps)
     if algorithm == "tiles" and steps != Steps():
         raise OptionError(
             f"tiles need stride 1 and dilation 1; got stride {steps.stride}, dilation "
@@ -188,3 +198,15 @@ def plan(
 def working_type(x: Array) -> type[Any]:
     """What is computed in: float64 for float64, else float32."""
     return np.float64 if x.dtype == np.float64 else np.float32
+
+
+def _check_winograd(algorithm: str, kernel: tuple[int, int], steps: Steps) -> None:
+    """Raise if one of Winograd's algorithms cannot do this."""
+    fits = {"winograd": kernel == (TAPS, TAPS), "winograd-rows": kernel[0] == TAPS}
+    if fits.get(algorithm, True) and (algorithm not in WINOGRAD or steps == Steps()):
+        return
+    needs = "3x3" if algorithm == "winograd" else "3 rows"
+    raise OptionError(
+        f"{algorithm} needs kernels of {needs}, stride 1 and dilation 1; got "
+        f"{kernel[0]}x{kernel[1]}, stride {steps.stride}, dilation {steps.dilation}; use im2col"
+    )

@@ -14,13 +14,23 @@ from typing import Any
 
 from cnntool.backend import Array, array_module
 from cnntool.ops import im2col, memory, tiles
-from cnntool.ops.conv_plan import Algorithm, Convolution, PaddingLike, plan, working_type
+from cnntool.ops.conv_plan import (
+    WINOGRAD,
+    Algorithm,
+    Convolution,
+    PaddingLike,
+    plan,
+    working_type,
+)
 from cnntool.ops.correlation import Correlation, Frame
 from cnntool.ops.correlation_methods import Scratch
 from cnntool.ops.epilogue import Epilogue
 from cnntool.ops.padding import pad, pad_vjp
 from cnntool.ops.sharing import share
 from cnntool.ops.winograd import Winograd
+
+SHARED = 10_000_000
+"""Products from which on sharing a convolution out to threads pays: it costs 0.1 ms."""
 
 
 def conv2d(
@@ -133,6 +143,10 @@ def convolve(
     xp, kind = array_module(x), working_type(x)
     y = memory.empty(xp, task.out, kind)
     weight = weight.astype(kind, copy=False)
+    if scale is not None and weight.size < y.size:
+        weight, scale = weight * scale.astype(kind, copy=False).reshape(-1, 1, 1, 1), None
+    if task.products < SHARED:
+        threads = 1
     finish = Epilogue.of(scale, bias, relu, kind)
     if task.algorithm == "maps":
         _each_map(x, weight, y, task, threads)
@@ -150,9 +164,9 @@ def convolve(
 
         padded = padded_input(x, task.tiled_sides, task, kind)
         im2col.forward(padded, tiles.expand(weight, xp), windows, spread)
-    elif task.algorithm == "winograd":
+    elif task.algorithm in WINOGRAD:
         source, sides = _zero_framed(x, task, kind)
-        method = Winograd(source.shape, task.out, sides, task.weight[3], xp, threads)
+        method = _winograd(task, source.shape, task.out, sides, xp, threads)
         method.forward(source, weight, y, finish)
     else:
         padded = padded_input(x, task.sides, task, kind)
@@ -232,11 +246,23 @@ def _zero_framed(x: Array, task: Convolution, kind: Any) -> tuple[Array, tuple[i
     return padded_input(x, task.sides, task, kind), (0, 0, 0, 0)
 
 
+def _winograd(
+    task: Convolution,
+    shape: tuple[int, int, int, int],
+    out: tuple[int, int, int, int],
+    sides: tuple[int, int, int, int],
+    xp: Any,
+    threads: int = 1,
+) -> Winograd:
+    square = task.algorithm == "winograd"
+    return Winograd(shape, out, sides, task.weight[3], xp, square, threads)
+
+
 def _weight_gradient(x: Array, grad_y: Array, task: Convolution, kind: Any) -> Array:
     xp = array_module(x)
-    if task.algorithm == "winograd":
+    if task.algorithm in WINOGRAD:
         source, sides = _zero_framed(x, task, kind)
-        method = Winograd(source.shape, task.out, sides, task.weight[3], xp)
+        method = _winograd(task, source.shape, task.out, sides, xp)
         return method.grad_weight(source, grad_y)
     scratch = Scratch(xp, kind)
     padded = padded_input(x, task.sides, task, kind)
@@ -262,7 +288,7 @@ def _quads(grad_y: Array, windows: im2col.Patches, xp: Any) -> Array:
 
 def _input_gradient(x: Array, weight: Array, grad_y: Array, task: Convolution) -> Array:
     xp = array_module(x)
-    if task.algorithm == "winograd":
+    if task.algorithm in WINOGRAD:
         # a full correlation with the turned kernels, without the rows that padding takes away
         source = x.shape if task.mode == "constant" else _framed_shape(task)
         top, right, bottom, left = task.sides if task.mode == "constant" else (0, 0, 0, 0)
@@ -270,7 +296,7 @@ def _input_gradient(x: Array, weight: Array, grad_y: Array, task: Convolution) -
         around = tall - top, wide - right, tall - bottom, wide - left
         grad = memory.empty(xp, source, weight.dtype)
         turned = weight.transpose(1, 0, 2, 3)[:, :, ::-1, ::-1]
-        Winograd(grad_y.shape, source, around, task.weight[3], xp).forward(grad_y, turned, grad)
+        _winograd(task, grad_y.shape, source, around, xp).forward(grad_y, turned, grad)
         return grad if task.mode == "constant" else _without_frame(x, grad, task.sides, task)
     scratch = Scratch(xp, weight.dtype)
     shape = _framed_shape(task)

@@ -7,19 +7,25 @@ before anything is stored: the full-size result never exists.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
+
+import numpy as np
 
 from cnntool.backend import Array, array_module
 from cnntool.geometry import pair
-from cnntool.ops import im2col, memory, tiles
+from cnntool.ops import im2col, memory, quads, tiles
 from cnntool.ops.activations import masked_by
 from cnntool.ops.activations import relu as rectified
 from cnntool.ops.conv_plan import Algorithm, Convolution, PaddingLike, plan, working_type
 from cnntool.ops.convolution import convolve, gradients, padded_input, tile_gradients
+from cnntool.ops.correlation_methods import Scratch
 from cnntool.ops.pooling import max_pool2d, max_pool2d_vjp
+from cnntool.ops.windows import STRIP_BYTES
 
 Backward = Callable[[Array], tuple[Array | None, ...]]
+
+NO_POOL, QUAD = (1, 1), (2, 2)
 
 
 def conv2d_relu_pool(
@@ -74,8 +80,9 @@ def conv2d_relu_pool(
     size = pair(pool, "pool")
     if _in_tiles(task, size, relu) and scale is None:
         return _pooled_tiles(task, x, weight, bias)[0]
-    y = convolve(task, x, weight, bias, scale=scale, relu=relu, threads=threads)
-    return y if size == (1, 1) else max_pool2d(y, size)
+    y = convolve(task, x, weight, bias, scale=scale, relu=relu and size == NO_POOL, threads=threads)
+    y = _pool(y, size)
+    return rectified(y, out=y) if relu and size != NO_POOL else y
 
 
 def conv2d_relu_pool_vjp(
@@ -120,24 +127,40 @@ def conv2d_relu_pool_vjp(
             return (grad_x, grad_weight) if bias is None else (grad_x, grad_weight, grad_bias)
 
         return y, from_tiles
-    convolved = convolve(task, x, weight, bias, relu=relu)
-    pooled, unpool = convolved, None
-    if size != (1, 1):
-        pooled, unpool = max_pool2d_vjp(convolved, size)
+    pooled, unpool = _pool_vjp(convolve(task, x, weight, bias, relu=relu and size == NO_POOL), size)
+    if relu and size != NO_POOL:  # it changes nothing about which is the largest
+        rectified(pooled, out=pooled)
 
     def backward(grad_y: Array) -> tuple[Array | None, ...]:
         if relu:
             grad_y = masked_by(pooled, grad_y, out=grad_y)
-        if unpool is not None:
-            grad_y = unpool(grad_y)
-        return gradients(task, x, weight, bias, grad_y, need_input_grad)
+        grad_bias = None if bias is None else grad_y.sum(axis=(1, 2, 3))
+        inner = gradients(task, x, weight, None, unpool(grad_y), need_input_grad)
+        return inner if bias is None else (*inner, grad_bias)
 
     return pooled, backward
 
 
+def _pool(maps: Array, size: tuple[int, int]) -> Array:
+    """Maxima of windows side by side; maps may be overwritten."""
+    if size == NO_POOL:
+        return maps
+    return _pooled_quads(maps, keep=False)[0] if size == QUAD else max_pool2d(maps, size)
+
+
+def _pool_vjp(maps: Array, size: tuple[int, int]) -> tuple[Array, Callable[[Array], Array]]:
+    """:func:`_pool` and its gradient."""
+    if size == NO_POOL:
+        return maps, lambda grad: grad
+    if size != QUAD:
+        return max_pool2d_vjp(maps, size)
+    y, wins = _pooled_quads(maps, keep=True)
+    return y, lambda grad: _spread_quads(grad, wins, maps.shape)
+
+
 def _in_tiles(task: Convolution, size: tuple[int, int], relu: bool) -> bool:
     """Whether pooling happens inside output tiles."""
-    even = size == (tiles.SIDE, tiles.SIDE) and min(task.out[1:3]) >= tiles.SIDE
+    even = size == QUAD and min(task.out[1:3]) >= tiles.SIDE
     return task.algorithm == "tiles" and even and relu
 
 
@@ -156,17 +179,13 @@ def _pooled_tiles(
     wins = memory.empty(xp, (3, *y.shape), bool) if keep else None
     shift = None if bias is None else bias.astype(kind, copy=False).reshape(-1, 1, 1, 1)
 
+    scratch = Scratch(xp, kind)
+
     def store(product: Array, filters: slice, down: slice, across: slice) -> None:
-        a, b, c, d = product.reshape(len(tiles.PLACES), o, *product.shape[1:])
+        four = product.reshape(len(tiles.PLACES), o, *product.shape[1:])
         target = y[:, down, across]
-        if wins is not None:
-            xp.greater(b, a, out=wins[0][:, down, across])
-            xp.greater(d, c, out=wins[1][:, down, across])
-        xp.maximum(a, b, out=a)
-        xp.maximum(c, d, out=c)
-        if wins is not None:
-            xp.greater(c, a, out=wins[2][:, down, across])
-        xp.maximum(a, c, out=target)
+        record = None if wins is None else [win[:, down, across] for win in wins]
+        quads.largest(four, target, record, scratch)
         if shift is not None:  # bias and ReLU change nothing about which is the largest
             xp.add(target, shift, out=target)
         rectified(target, out=target)
@@ -179,12 +198,41 @@ def _pooled_tiles(
 def _unpooled(grad: Array, wins: Any) -> Array:
     """Gradients of pooled outputs as those of tiles: (O, h, w, N) -> (4·O, h, w, N)."""
     xp = array_module(grad)
-    quads = memory.empty(xp, (len(tiles.PLACES), *grad.shape), grad.dtype)
-    a, b, c, d = quads
-    xp.multiply(grad, wins[2], out=c)  # the lower winners'
-    xp.subtract(grad, c, out=a)
-    xp.multiply(a, wins[0], out=b)
-    xp.subtract(a, b, out=a)
-    xp.multiply(c, wins[1], out=d)
-    xp.subtract(c, d, out=c)
-    return quads.reshape(-1, *grad.shape[1:])
+    four = memory.empty(xp, (len(tiles.PLACES), *grad.shape), grad.dtype)
+    quads.spread(grad, wins, four, Scratch(xp, grad.dtype))
+    return four.reshape(-1, *grad.shape[1:])
+
+
+def _pooled_quads(maps: Array, keep: bool) -> tuple[Array, Array | None]:
+    """Maxima of the 2x2 windows of maps, and who won."""
+    xp = array_module(maps)
+    c, h, w, n = maps.shape
+    y = memory.empty(xp, (c, h // 2, w // 2, n), maps.dtype)
+    wins = memory.empty(xp, (3, *y.shape), bool) if keep else None
+    scratch = Scratch(xp, maps.dtype)
+    for part in _in_cache(maps):
+        record = None if wins is None else wins[:, part]
+        quads.largest(quads.quads_of(maps[part]), y[part], record, scratch)
+    return y, wins
+
+
+def _spread_quads(grad: Array, wins: Array, shape: tuple[int, ...]) -> Array:
+    """Gradients of maps (C, H, W, N) from those of their 2x2 maxima."""
+    xp = array_module(grad)
+    maps = memory.empty(xp, shape, grad.dtype)
+    maps[:, grad.shape[1] * 2 :] = 0
+    maps[:, :, grad.shape[2] * 2 :] = 0
+    scratch = Scratch(xp, maps.dtype)
+    for part in _in_cache(maps):
+        quads.spread(grad[part], wins[:, part], quads.quads_of(maps[part]), scratch)
+    return maps
+
+
+def _in_cache(maps: Array) -> Iterator[slice]:
+    """Maps that are worked on at a time."""
+    if array_module(maps) is not np:
+        yield slice(0, maps.shape[0])
+        return
+    step = max(1, STRIP_BYTES * maps.shape[0] // max(maps.nbytes, 1))
+    for first in range(0, maps.shape[0], step):
+        yield slice(first, first + step)

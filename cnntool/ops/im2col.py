@@ -93,9 +93,10 @@ class Patches:
     def copied(self, padded: Array, rows: slice, columns: slice, scratch: Scratch) -> Array:
         """The windows of a strip as a matrix (c kh kw, rows columns n)."""
         windows = self.windows(padded, rows, columns)
-        patches = scratch("patches", windows.shape)
-        patches[...] = windows
-        return patches.reshape(self.length, -1)
+        positions = windows.shape[3] * windows.shape[4] * windows.shape[5]
+        patches = scratch.matrix("patches", self.length, positions)
+        patches.reshape(windows.shape)[...] = windows
+        return patches
 
 
 def forward(
@@ -158,12 +159,12 @@ def grad_weight(padded: Array, grad_y: Array, patches: Patches, scratch: Scratch
     The longer factor stands first: OpenBLAS is up to 1.8 times as fast so.
     """
     xp, o = scratch.xp, grad_y.shape[0]
-    total = memory.zeros(xp, (patches.length, o), padded.dtype)
+    total = memory.empty(xp, (patches.length, o), padded.dtype)
     part = scratch("part", total.shape)
-    for rows, columns in patches.strips(xp, padded.itemsize):
+    for number, (rows, columns) in enumerate(patches.strips(xp, padded.itemsize)):
         strip = patches.copied(padded, rows, columns, scratch)
         grad = _matrix(grad_y[:, rows, columns], scratch)
-        products.accumulate(strip, grad, total, part, xp)
+        products.accumulate(strip, grad, total, part, xp, first=number == 0)
     return total.T
 
 

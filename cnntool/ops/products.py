@@ -37,25 +37,46 @@ def multiply(a: Array, b: Array, out: Array, xp: Any) -> None:
     """
     columns = b.shape[-1]
     step = _step(a.shape[-2], a.shape[-1], columns, xp)
-    if step >= columns:
-        xp.matmul(a, b, out=out)
-        return
-    for left in range(0, columns, step):
-        part = slice(left, left + step)
-        xp.matmul(a, b[..., part], out=out[..., part])
+    pieces = columns // max(step, 1)
+    whole = pieces * step
+    if pieces > 1:
+        # ... k (pieces step) -> ... pieces k step: one call, so that threads need not wait for
+        # the interpreter after every piece
+        xp.matmul(a[..., None, :, :], _pieces(b, pieces, step), out=_pieces(out, pieces, step))
+    else:
+        whole = 0
+    if whole < columns:
+        xp.matmul(a, b[..., whole:], out=out[..., whole:])
 
 
-def accumulate(a: Array, b: Array, total: Array, part: Array, xp: Any) -> None:
+def _pieces(matrix: Array, pieces: int, step: int) -> Array:
+    """View (..., pieces, rows, step) of the first columns of matrices (..., rows, columns)."""
+    part = matrix[..., : pieces * step]
+    return part.reshape(*matrix.shape[:-1], pieces, step).swapaxes(-2, -3)
+
+
+def accumulate(
+    a: Array, b: Array, total: Array, part: Array, xp: Any, *, first: bool = False
+) -> None:
     """Add a @ bᵀ to ``total``, through ``part`` of the same shape.
 
-    Shape:
-        a (..., m, k), b (..., n, k) -> total (..., m, n).
+    Args:
+        a: Factors, (..., m, k).
+        b: Other factors, (..., n, k).
+        total: The sums, (..., m, n).
+        part: Memory.
+        xp: numpy or cupy.
+        first: Whether nothing counts that ``total`` holds.
     """
     length = a.shape[-1]
     step = _step(a.shape[-2], b.shape[-2], length, xp)
     if step < 512:  # sums of short products cost more than the copies
         step = max(length, 1)
+    if first and not length:
+        total[...] = 0
     for left in range(0, length, step):
         cut = slice(left, left + step)
-        xp.matmul(a[..., cut], b[..., cut].swapaxes(-1, -2), out=part)
-        xp.add(total, part, out=total)
+        fresh = first and left == 0
+        xp.matmul(a[..., cut], b[..., cut].swapaxes(-1, -2), out=total if fresh else part)
+        if not fresh:
+            xp.add(total, part, out=total)

@@ -105,12 +105,14 @@ def test_runs_on_the_device(xp, rng):
     st.tuples(*[st.integers(0, 3)] * 4),
     st.integers(1, 4),
     st.sampled_from(["constant", "edge", "reflect"]),
-    st.sampled_from(["im2col", "winograd", "tiles"]),
+    st.sampled_from(["im2col", "winograd-rows", "winograd", "tiles"]),
 )
 @settings(deadline=None, max_examples=120)
 def test_three_rows_by_every_algorithm(seed, maps, size, sides, columns, mode, algorithm):
     rng = np.random.default_rng(seed)
     c, o, n = maps
+    if algorithm == "winograd":
+        columns = 3
     if size[0] + sides[0] + sides[2] < 3 or size[1] + sides[1] + sides[3] < columns:
         return
     x, weight = rng.standard_normal((c, *size, n)), rng.standard_normal((o, c, 3, columns))
@@ -119,7 +121,7 @@ def test_three_rows_by_every_algorithm(seed, maps, size, sides, columns, mode, a
     np.testing.assert_allclose(y, expected, rtol=0, atol=1e-12 * max(np.abs(expected).max(), 1))
 
 
-@pytest.mark.parametrize("algorithm", ["im2col", "winograd", "tiles"])
+@pytest.mark.parametrize("algorithm", ["im2col", "winograd-rows", "winograd", "tiles"])
 @pytest.mark.parametrize(("channels", "filters"), [(32, 24), (128, 64)])
 def test_every_algorithm_in_float32_stays_within_1e_5(algorithm, channels, filters, rng):
     x = rng.standard_normal((channels, 19, 18, 3)).astype(np.float32)
@@ -135,18 +137,21 @@ def test_every_algorithm_in_float32_stays_within_1e_5(algorithm, channels, filte
 
 
 @pytest.mark.parametrize("size", [(9, 3), (5, 7), (40, 36)])
-def test_strips_cover_every_output(size, rng, monkeypatch):
+@pytest.mark.parametrize("columns", [2, 3])
+def test_strips_cover_every_output(size, columns, rng, monkeypatch):
     monkeypatch.setattr("cnntool.ops.winograd.STRIP_NUMBERS", 64)
     monkeypatch.setattr("cnntool.ops.im2col.PATCH_BYTES", 2000)
-    x, weight = rng.standard_normal((4, *size, 2)), rng.standard_normal((5, 4, 3, 2))
+    monkeypatch.setattr("cnntool.ops.convolution.SHARED", 0)
+    x, weight = rng.standard_normal((4, *size, 2)), rng.standard_normal((5, 4, 3, columns))
     expected = loops(x, weight, None, (1, 1), (1, 2, 0, 1), (1, 1), 1, "constant")
-    for algorithm in ("im2col", "winograd", "tiles"):
+    for algorithm in ("im2col", "winograd-rows", "tiles", *["winograd"] * (columns == 3)):
         for threads in (1, 3):
             y = conv2d(x, weight, padding=(1, 2, 0, 1), algorithm=algorithm, threads=threads)
             np.testing.assert_allclose(y, expected, atol=1e-11)
 
 
-def test_filters_are_shared_where_windows_are_few(rng):
+def test_filters_are_shared_where_windows_are_few(rng, monkeypatch):
+    monkeypatch.setattr("cnntool.ops.convolution.SHARED", 0)
     x, weight = rng.standard_normal((6, 3, 4, 1)), rng.standard_normal((40, 6, 2, 3))
     bias = rng.standard_normal(40)
     expected = loops(x, weight, bias, (1, 1), (0, 0, 0, 0), (1, 1), 1, "constant")
@@ -178,8 +183,10 @@ def test_gradients_along_random_directions(
 
 @pytest.mark.parametrize("sides", [(0, 0, 0, 0), (1, 1, 1, 1), (2, 0, 1, 2), (3, 0, 0, 1)])
 @pytest.mark.parametrize("mode", ["constant", "reflect"])
-@pytest.mark.parametrize("algorithm", ["winograd", "tiles"])
-@pytest.mark.parametrize("columns", [2, 3])
+@pytest.mark.parametrize(
+    ("algorithm", "columns"),
+    [("winograd", 3), ("winograd-rows", 2), ("winograd-rows", 3), ("tiles", 2), ("tiles", 3)],
+)
 def test_gradients_by_every_algorithm(sides, mode, algorithm, columns, rng):
     x, weight = rng.standard_normal((3, 7, 6, 2)), rng.standard_normal((4, 3, 3, columns))
     check_directions(
@@ -216,16 +223,25 @@ def test_first_layers_need_no_gradient_of_the_input(rng):
 
 
 def test_the_choice_at_its_borders():
-    plain = (64, 16, 16, 8)
-    assert choose_algorithm((64, 16, 3, 3), plain, Steps(), 1) == "winograd"
-    assert choose_algorithm((64, 16, 3, 5), plain, Steps(), 1) == "winograd"
-    assert choose_algorithm((64, 15, 3, 3), plain, Steps(), 1) == "im2col"
-    assert choose_algorithm((16, 64, 3, 3), plain, Steps(), 1) == "winograd"
-    assert choose_algorithm((17, 15, 3, 3), plain, Steps(), 1) == "im2col"
-    assert choose_algorithm((15, 64, 3, 3), plain, Steps(), 1) == "tiles"
-    assert choose_algorithm((64, 32, 3, 3), (64, 3, 16, 8), Steps(), 1) == "im2col"
-    assert choose_algorithm((64, 32, 3, 3), (64, 4, 8, 8), Steps(), 1) == "winograd"
-    assert choose_algorithm((64, 32, 3, 3), (64, 4, 7, 8), Steps(), 1) == "im2col"
+    plain = (64, 16, 16, 32)
+    assert choose_algorithm((64, 32, 3, 3), plain, Steps(), 1) == "winograd"
+    assert choose_algorithm((32, 64, 3, 3), plain, Steps(), 1) == "winograd"
+    assert choose_algorithm((64, 31, 3, 3), plain, Steps(), 1) == "winograd-rows"
+    assert choose_algorithm((64, 32, 3, 5), plain, Steps(), 1) == "winograd-rows"
+    assert choose_algorithm((64, 32, 3, 3), (64, 16, 3, 32), Steps(), 1) == "winograd-rows"
+    assert choose_algorithm((64, 32, 3, 3), (64, 3, 16, 32), Steps(), 1) == "im2col"
+    assert choose_algorithm((64, 64, 3, 3), (64, 16, 16, 16), Steps(), 1) == "winograd"
+    assert choose_algorithm((64, 128, 3, 3), (64, 16, 16, 15), Steps(), 1) == "winograd-rows"
+    assert choose_algorithm((64, 16, 3, 3), (64, 16, 16, 64), Steps(), 1) == "winograd"
+    assert choose_algorithm((64, 8, 3, 3), plain, Steps(), 1) == "winograd-rows"
+    assert choose_algorithm((64, 7, 3, 3), plain, Steps(), 1) == "im2col"
+    assert choose_algorithm((8, 64, 3, 3), plain, Steps(), 1) == "winograd-rows"
+    assert choose_algorithm((7, 64, 3, 3), plain, Steps(), 1) == "tiles"
+    # enough to multiply, and enough positions for the mixing of weights
+    assert choose_algorithm((64, 8, 3, 3), (64, 25, 100, 1), Steps(), 1) == "winograd-rows"
+    assert choose_algorithm((64, 8, 3, 3), (64, 25, 99, 1), Steps(), 1) == "im2col"
+    assert choose_algorithm((256, 256, 3, 3), (256, 10, 20, 1), Steps(), 1) == "winograd-rows"
+    assert choose_algorithm((256, 256, 3, 3), (256, 14, 14, 1), Steps(), 1) == "im2col"
     assert choose_algorithm((64, 32, 4, 3), plain, Steps(), 1) == "im2col"
     assert choose_algorithm((16, 9, 5, 4), plain, Steps(), 1) == "tiles"
     assert choose_algorithm((16, 9, 5, 2), plain, Steps(), 1) == "im2col"
@@ -243,8 +259,13 @@ def test_the_choice_at_its_borders():
 
 def test_algorithms_that_cannot():
     x = np.zeros((2, 5, 6, 1))
-    with pytest.raises(OptionError, match="winograd needs kernels of 3 rows, stride 1"):
-        conv2d(x, np.zeros((1, 2, 2, 3)), algorithm="winograd")
+    with pytest.raises(OptionError, match=r"winograd needs kernels of 3x3, stride 1.*; got 3x2"):
+        conv2d(x, np.zeros((1, 2, 3, 2)), algorithm="winograd")
+    with pytest.raises(OptionError, match=r"winograd-rows needs kernels of 3 rows.*; got 2x3"):
+        conv2d(x, np.zeros((1, 2, 2, 3)), algorithm="winograd-rows")
+    for algorithm in ("winograd", "winograd-rows"):
+        with pytest.raises(OptionError, match=rf"{algorithm} needs .*stride \(2, 1\)"):
+            conv2d(x, np.zeros((1, 2, 3, 3)), stride=(2, 1), algorithm=algorithm)
     with pytest.raises(OptionError, match="tiles need stride 1 and dilation 1"):
         conv2d(x, np.zeros((1, 2, 3, 3)), stride=2, algorithm="tiles")
     with pytest.raises(OptionError, match="'maps' filters one input map at a time, got 2"):
@@ -257,7 +278,7 @@ def test_gradients_on_the_device(xp, rng):
     on_host = conv2d_vjp(x, weight, padding=1, algorithm="winograd")
     grad_y = rng.standard_normal(on_host[0].shape).astype(np.float32)
     arrays = [xp.to_device(a) for a in (x, weight, grad_y)]
-    for algorithm in ("im2col", "winograd", "tiles"):
+    for algorithm in ("im2col", "winograd-rows", "winograd", "tiles"):
         _, backward = conv2d_vjp(*arrays[:2], padding=1, algorithm=algorithm)
         for found, expected in zip(backward(arrays[2]), on_host[1](grad_y), strict=True):
             np.testing.assert_allclose(xp.to_host(found), expected, atol=1e-4)

@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from cnntool import ops
 from cnntool.errors import OptionError, ShapeError
 from cnntool.nn.gradcheck import check_gradient, spaced
-from cnntool.ops import im2col, winograd
+from cnntool.ops import convolution, im2col, winograd, winograd_columns
 from cnntool.ops.fused import conv2d_relu_pool, conv2d_relu_pool_vjp
 
-ALGORITHMS = ("im2col", "winograd", "tiles")
+ALGORITHMS = ("im2col", "winograd-rows", "winograd", "tiles")
 
 
 def composed(x, weight, bias=None, *, relu=True, pool=(1, 1), scale=None, **options):
@@ -63,7 +63,10 @@ def cases(draw):
     options = {"stride": stride, "padding": sides, "dilation": dilation, "groups": groups}
     options["padding_mode"] = draw(st.sampled_from(["zeros", "replicate", "circular"]))
     plain = stride == dilation == (1, 1) and groups == 1
-    able = ["auto", "im2col"] + ["tiles"] * plain + ["winograd"] * (plain and kernel[0] == 3)
+    able = ["auto", "im2col"] + ["tiles"] * plain
+    able += ["winograd-rows"] * (plain and kernel[0] == 3) + ["winograd"] * (
+        plain and kernel == (3, 3)
+    )
     options["algorithm"] = draw(st.sampled_from(able))
     out = loops.conv_sizes(np.empty((1, *size, 1)), kernel, stride, sides, dilation)
     assume(out[0] >= pool[0] and out[1] >= pool[1])
@@ -81,7 +84,7 @@ def cases(draw):
 def test_it_is_the_three_operations_one_after_another(case):
     """Gradients of equal values too: they go to the first of a window, row by row."""
     (x, weight, bias), options = case
-    exact = options["algorithm"] != "winograd"  # its thirds make whole numbers rough
+    exact = "winograd" not in options["algorithm"]  # its thirds make whole numbers rough
     wanted, wanted_back = composed(x, weight, bias, **(options | {"algorithm": "im2col"}))
     grad = np.random.default_rng(0).integers(-3, 4, wanted.shape).astype(x.dtype)
     y = conv2d_relu_pool(x, weight, bias, **options)
@@ -217,7 +220,8 @@ def test_infinite_numbers(pool, rng):
 @pytest.mark.parametrize("pool", [1, 2, (3, 2)])
 @pytest.mark.parametrize("most", [64, 3000, 20_000])
 def test_strips_of_any_size(algorithm, pool, most, rng, monkeypatch):
-    x, weight = rng.standard_normal((4, 13, 11, 3)), rng.standard_normal((5, 4, 3, 2))
+    columns = 3 if algorithm == "winograd" else 2
+    x, weight = rng.standard_normal((4, 13, 11, 3)), rng.standard_normal((5, 4, 3, columns))
     bias, options = rng.standard_normal(5), {"padding": (1, 2, 0, 1), "pool": pool}
     wanted, wanted_back = composed(x, weight, bias, algorithm="im2col", **(
         options | {"pool": pool if isinstance(pool, tuple) else (pool, pool)}
@@ -225,6 +229,8 @@ def test_strips_of_any_size(algorithm, pool, most, rng, monkeypatch):
     grad = rng.standard_normal(wanted.shape)
     monkeypatch.setattr(im2col, "PATCH_BYTES", most)
     monkeypatch.setattr(winograd, "STRIP_NUMBERS", most // 8)
+    monkeypatch.setattr(winograd_columns, "CACHED_BYTES", most)
+    monkeypatch.setattr(convolution, "SHARED", 0)
     y, backward = conv2d_relu_pool_vjp(x, weight, bias, algorithm=algorithm, **options)
     assert_near(y, wanted, 1e-12)
     for one, other in zip(backward(grad.copy()), wanted_back(grad), strict=True):
@@ -321,7 +327,7 @@ def test_what_is_refused():
             function(x, weight, padding="full")
         with pytest.raises(OptionError, match="tiles need stride 1 and dilation 1"):
             function(x, weight, stride=2, algorithm="tiles")
-        with pytest.raises(OptionError, match="winograd needs kernels of 3 rows"):
+        with pytest.raises(OptionError, match="winograd needs kernels of 3x3"):
             function(x, weight[:, :, :2], algorithm="winograd")
         with pytest.raises(ShapeError):
             function(x, weight, pool=4)

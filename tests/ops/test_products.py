@@ -43,6 +43,8 @@ def test_accumulate(size, batch, xp, rng):
     accumulate(xp.to_device(a), xp.to_device(b), total, part, xp.xp)
     product = np.matmul(a.astype(np.int64), b.astype(np.int64).swapaxes(-1, -2))
     np.testing.assert_array_equal(xp.to_host(total), before + product)
+    accumulate(xp.to_device(a), xp.to_device(b), total, part, xp.xp, first=True)
+    np.testing.assert_array_equal(xp.to_host(total), product)
 
 
 @given(
