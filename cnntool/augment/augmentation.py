@@ -58,6 +58,16 @@ class Augmentation:
     def __str__(self) -> str:
         return format_steps(self.steps)
 
+    @property
+    def moves(self) -> bool:
+        """Whether any of them moves pixels.
+
+        Example:
+            >>> Augmentation.parse("noise 5").moves, Augmentation.parse("hflip | noise 5").moves
+            (False, True)
+        """
+        return any(step.entry.family == "geometry" for step in self.steps)
+
     def apply(
         self,
         x: Array,

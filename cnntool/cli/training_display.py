@@ -31,8 +31,8 @@ _COST = 400  # and at least so many times what a drawing takes: a quarter percen
 _WIDTH = 24  # characters of the bar, where there is room
 _MEMORY = 0.1  # share of a new loss in the one that is shown
 _COLUMNS = (
-    "epoch", "train_loss", "train_accuracy", "val_loss", "val_accuracy", "lr", "images_per_second",
-    "seconds",
+    "epoch", "train_loss", "train_accuracy", "val_loss", "val_accuracy", "val_mean_iou", "lr",
+    "images_per_second", "seconds",
 )  # fmt: skip
 
 
@@ -153,8 +153,9 @@ class TrainingDisplay:
 
         Args:
             rows: Of all epochs, for a chart.
-            test: ``accuracy`` and ``loss`` on the test pictures.
-            confused: Lines about pairs of classes, the worst first.
+            test: ``accuracy`` and ``loss`` on the test pictures, ``mean_iou`` and ``dice`` of
+                pixels.
+            confused: Lines about pairs of classes, or the pixels of each, the worst first.
         """
         self.close()
         if not self._shown:
@@ -162,9 +163,10 @@ class TrainingDisplay:
         for line in self._chart(rows):
             self._say(line)
         if test is not None:
-            self._say(f"test accuracy {100 * test['accuracy']:.2f} %, loss {test['loss']:.4f}")
+            self._say(_test_line(test))
+        title = "most confused: " if test is None or "mean_iou" not in test else "overlaps: "
         for number, line in enumerate(confused):
-            self._say(("most confused: " if number == 0 else " " * 15) + one_line(line).strip())
+            self._say((title if number == 0 else " " * len(title)) + one_line(line).strip())
 
     def _chart(self, rows: Sequence[Mapping[str, Any]]) -> list[str]:
         if len(rows) < 2:
@@ -184,6 +186,7 @@ class TrainingDisplay:
             ("train_loss", "loss {:.4f}"),
             ("train_accuracy", "accuracy {:6.2%}"),
             ("val_accuracy", "validation {:6.2%}"),
+            ("val_mean_iou", "mean IoU {:.4f}"),
             ("val_loss", "validation loss {:.4f}"),
         ):
             value = row.get(name)
@@ -349,6 +352,15 @@ def _console(stream: TextIO) -> Console:
     from rich.console import Console
 
     return Console(file=cast(TextIO, _Patient(stream)))
+
+
+def _test_line(test: Mapping[str, float]) -> str:
+    """What is said of the test pictures."""
+    parts = [f"test accuracy {100 * test['accuracy']:.2f} %"]
+    if "mean_iou" in test:
+        parts[0] += " of pixels"
+        parts += [f"mean IoU {test['mean_iou']:.4f}", f"Dice {test['dice']:.4f}"]
+    return ", ".join([*parts, f"loss {test['loss']:.4f}"])
 
 
 def _plain(value: object) -> str:

@@ -21,9 +21,10 @@ from cnntool.files import folder_id, quote
 from cnntool.folder.job import STANDARD_OUTPUT, Done, Item
 from cnntool.images.picture import Picture
 from cnntool.images.reading import opened
-from cnntool.jobs.augment_masks import Mask, find_mask, overlaid, read_mask
+from cnntool.jobs.augment_masks import Mask, find_mask, read_mask
 from cnntool.jobs.augment_sheet import Shown, small
 from cnntool.jobs.picture import PictureJob, Target, grey
+from cnntool.report.class_colours import overlaid
 
 MASKS = "masks"
 """Folder of the masks among results, beside or below that of the pictures."""

@@ -17,23 +17,14 @@ from cnntool.data import masks
 from cnntool.errors import InputError
 from cnntool.files import complaint, quote
 from cnntool.folder.job import Item
+from cnntool.images.indexed import encode_indexed
 from cnntool.images.picture import Picture
 from cnntool.images.reading import inspect, read_bytes
 from cnntool.images.writing import encode
+from cnntool.report.class_colours import NO_CLASS
 
 SUFFIXES = (".png", ".tif", ".tiff", ".bmp", ".gif", ".pgm", ".pnm", ".npy")
 """Of masks: formats without loss."""
-
-_NO_CLASS = (224, 224, 192)  # colour of 255 where a palette has none
-_COLOURS = np.array(
-    [
-        (230, 60, 60), (60, 180, 75), (70, 110, 230), (250, 190, 40), (145, 60, 190),
-        (70, 220, 220), (240, 110, 200), (160, 200, 60), (150, 100, 50), (128, 128, 0),
-    ],
-    np.float32,
-)  # fmt: skip
-_IGNORED_COLOUR = np.array((40, 40, 40), np.float32)
-_STRENGTH = np.float32(0.5)
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,12 +57,8 @@ class Mask:
         # all 256 places: with fewer, places were stored in fewer bits than 255 needs
         palette = self.palette
         if len(palette) < 768:
-            palette = palette.ljust(765, b"\0") + bytes(_NO_CLASS)
-        image = Image.fromarray(np.ascontiguousarray(labels)).convert("L")
-        image.putpalette(palette)
-        file = io.BytesIO()
-        image.save(file, "PNG")
-        return file.getvalue()
+            palette = palette.ljust(765, b"\0") + bytes(NO_CLASS)
+        return encode_indexed(labels, palette)
 
 
 def find_mask(folder: str, item: Item) -> str:
@@ -113,27 +100,3 @@ def _palette(path: str) -> bytes:
         return b""
     with Image.open(io.BytesIO(data), formats=("PNG",)) as image:
         return bytes(image.getpalette("RGB") or ()) if image.mode == "P" else b""
-
-
-def overlaid(pixels: NDArray[np.uint8], labels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """A small picture with the colours of its classes; class 0 stays, 255 gets dark.
-
-    Args:
-        pixels: (h, w) or (h, w, C), a picture that may be smaller than its mask.
-        labels: (H, W), class numbers.
-
-    Shape:
-        (h, w, 3).
-    """
-    h, w = pixels.shape[:2]
-    rows, columns = (
-        np.arange(small) * large // small for small, large in zip((h, w), labels.shape, strict=True)
-    )
-    nearest = labels[rows[:, None], columns]
-    flat = pixels[..., None] if pixels.ndim == 2 else pixels
-    colour = flat[..., :3] if flat.shape[2] > 2 else flat[..., :1].repeat(3, axis=2)
-    paint = _COLOURS[(nearest - 1) % len(_COLOURS)]
-    paint = np.where((nearest == 255)[..., None], _IGNORED_COLOUR, paint)
-    share = np.where(nearest == 0, np.float32(0), _STRENGTH)[..., None]
-    mixed: NDArray[np.uint8] = np.rint(colour * (1 - share) + paint * share).astype(np.uint8)
-    return mixed

@@ -1,4 +1,4 @@
-"""``datasets``: what there is, what is in one of them, and how one is downloaded."""
+"""``datasets``: what there is, what is in one of them, how one is downloaded or made."""
 
 from __future__ import annotations
 
@@ -16,6 +16,9 @@ COLUMNS = ("name", "classes", "train", "test", "size", "color", "where", "summar
 """Columns of the list."""
 
 BUILT_IN = "built in"
+
+SMALLEST = 16
+"""Rows and columns of made pictures."""
 
 
 def rows(*, full: bool) -> Iterator[Row]:
@@ -113,6 +116,49 @@ def lines(found: dict[str, Any]) -> Iterator[str]:
     if found["licence"]:
         yield f"licence      {found['licence']}; {found['page']}"
     yield f"fingerprint  {found['fingerprint']}"
+
+
+def make(
+    name: str,
+    folder: str,
+    count: int,
+    *,
+    size: tuple[int, int],
+    seed: int,
+    force: bool,
+    progress: Callable[[int, int], None],
+) -> str:
+    """Make a data set; a sentence about it.
+
+    Args:
+        name: Of its kind.
+        folder: Where it goes.
+        count: Pictures to learn from.
+        size: Rows and columns.
+        seed: Of all that is drawn.
+        force: Replace what is there.
+        progress: Told of pictures done and pictures in all.
+
+    Raises:
+        NameNotFound: There is no such kind.
+        OptionError: The place is taken, or pictures are too small.
+        SystemFailure: It cannot be written.
+    """
+    from cnntool.data.made import find as find_kind
+    from cnntool.data.made import folder as made
+
+    kind = find_kind(name)
+    if min(size) < SMALLEST:
+        raise OptionError(
+            f"pictures of {size[0]}x{size[1]} show nothing; --size takes {SMALLEST}x{SMALLEST} or "
+            "more"
+        )
+    made.make(kind, folder, count, size=size, seed=seed, force=force, progress=progress)
+    counts = ", ".join(f"{many} {part}" for part, many in made.parts(count).items())
+    return (
+        f"{counts} pictures {size[0]}x{size[1]} of {len(kind.classes)} classes; go on with: "
+        f"cnntool train {quote(folder)}"
+    )
 
 
 def fetch(

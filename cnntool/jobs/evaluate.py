@@ -13,15 +13,18 @@ from numpy.typing import NDArray
 
 from cnntool.data.dataset import Dataset, Split
 from cnntool.data.loading import load
+from cnntool.data.masks import IGNORED
 from cnntool.errors import GateError, OptionError
 from cnntool.files import quote, write_whole
 from cnntool.images.formats import FORMATS, WRITABLE, by_suffix
 from cnntool.images.picture import Picture
 from cnntool.images.writing import encode
+from cnntool.jobs.mask_sheets import displayed, mask_sheet
 from cnntool.predict.classifier import Classifier
 from cnntool.predict.evaluation import Evaluation, class_numbers, evaluate
 from cnntool.predict.model import TrainedModel
-from cnntool.predict.words import MEANS
+from cnntool.predict.pixel_evaluation import PixelEvaluation, evaluate_pixels
+from cnntool.predict.words import CLASS_COLUMNS, MEANS, PIXEL_COLUMNS
 from cnntool.report.confusion import confused_pairs, confusion_png
 from cnntool.report.grids import grid
 from cnntool.report.lettering import drawable
@@ -78,19 +81,24 @@ class Sample:
             background=how.background,
             one_class=True,
         )
-        if data.segments:
+        of_pixels = model.saved.task == "segment"
+        if data.segments and not of_pixels:
             raise OptionError(
                 f"{quote(source)}: every pixel has a class there, and the model tells one class of "
                 "a picture; take pictures in folders of classes"
+            )
+        if of_pixels and not data.segments:
+            raise OptionError(
+                f"{quote(source)}: pictures have one class there, and the model tells that of "
+                "every pixel; take a folder with images/ and masks/"
             )
         numbers = class_numbers(model.classes, data.classes, named=model.named)
         name = part or _first_part(data)
         split = data.part(name)
         if limit is not None and limit < len(split):
             split = split.take(np.arange(limit) * len(split) // limit)
-        return cls(
-            Split(split.images, numbers[split.labels], split.paths), data.name, name, bool(part)
-        )
+        labels = _renumbered(split.labels, numbers) if of_pixels else numbers[split.labels]
+        return cls(Split(split.images, labels, split.paths), data.name, name, bool(part))
 
     def __str__(self) -> str:
         """In a few words."""
@@ -104,9 +112,10 @@ class Sample:
         threads: int = 1,
         group: int | None = None,
         progress: Callable[[int, int], None] | None = None,
-    ) -> Evaluation:
+    ) -> Evaluation | PixelEvaluation:
         """What the model makes of them."""
         split = self.split
+        told = evaluate_pixels if model.saved.task == "segment" else evaluate
         with Classifier(
             model.network,
             model.preprocess,
@@ -114,7 +123,16 @@ class Sample:
             group=group,
             pictures=len(split),
         ) as classify:
-            return evaluate(classify, split.images, split.labels, model.classes, progress=progress)
+            return told(classify, split.images, split.labels, model.classes, progress=progress)
+
+
+def _renumbered(labels: NDArray[np.integer], numbers: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Masks with the model's class numbers; pixels without a class keep their label."""
+    table = np.arange(IGNORED + 1)
+    table[: len(numbers)] = numbers
+    table[IGNORED] = IGNORED
+    renumbered: NDArray[np.int64] = table[labels]
+    return renumbered
 
 
 def _first_part(data: Dataset) -> str:
@@ -125,8 +143,20 @@ def _first_part(data: Dataset) -> str:
 # --- what is printed
 
 
-def summary(found: Evaluation) -> Iterator[str]:
+def columns(found: Evaluation | PixelEvaluation) -> tuple[str, ...]:
+    """Of the table of classes."""
+    return PIXEL_COLUMNS if isinstance(found, PixelEvaluation) else CLASS_COLUMNS
+
+
+def summary(found: Evaluation | PixelEvaluation) -> Iterator[str]:
     """Lines with the numbers about all classes together."""
+    if isinstance(found, PixelEvaluation):
+        right, pixels = np.trace(found.confusion), found.confusion.sum()
+        yield f"accuracy  {found.accuracy:.4f}  {right} of {pixels} pixels"
+        yield f"mean IoU  {found.mean_iou:.4f}"
+        yield f"Dice      {found.mean_dice:.4f}"
+        yield f"loss      {found.loss:.4f}"
+        return
     yield f"accuracy  {found.accuracy:.4f}  {np.trace(found.confusion)} of {len(found)}"
     for k, share in found.top_k.items():
         if k > 1:
@@ -134,10 +164,14 @@ def summary(found: Evaluation) -> Iterator[str]:
     yield f"{'loss':8}  {found.loss:.4f}"
 
 
-def class_rows(found: Evaluation) -> Iterator[Row]:
+def class_rows(found: Evaluation | PixelEvaluation) -> Iterator[Row]:
     """Rows of the table of classes for reading, the means over all classes last."""
     for row in found.rows():
         yield {name: _rounded(value) for name, value in row.items()}
+    if isinstance(found, PixelEvaluation):
+        means = {"iou": _rounded(found.mean_iou), "dice": _rounded(found.mean_dice)}
+        yield {"label": "mean", **means, "pixels": int(found.confusion.sum())}
+        return
     means = {name: _rounded(found.mean(name)) for name in MEANS}
     yield {"label": "mean", **means, "support": len(found)}
 
@@ -146,7 +180,7 @@ def _rounded(value: object) -> object:
     return f"{value:.4f}" if isinstance(value, float) else value
 
 
-def confusion_rows(found: Evaluation) -> Iterator[Row]:
+def confusion_rows(found: Evaluation | PixelEvaluation) -> Iterator[Row]:
     """Rows of the confusion matrix for reading."""
     for label, row in zip(found.classes, found.confusion.tolist(), strict=True):
         counts = zip(found.classes, row, strict=True)
@@ -155,7 +189,7 @@ def confusion_rows(found: Evaluation) -> Iterator[Row]:
         yield {_CORNER: label, **named}
 
 
-def confused(found: Evaluation) -> list[str]:
+def confused(found: Evaluation | PixelEvaluation) -> list[str]:
     """Lines about the pairs of classes that are mistaken most often."""
     return confused_pairs(found.confusion, found.classes)
 
@@ -179,7 +213,9 @@ PICTURES = tuple(suffix for name in WRITABLE for suffix in FORMATS[name].suffixe
 """Suffixes of sheets of pictures."""
 
 
-def write_confusion(found: Evaluation, path: str, title: str, *, force: bool) -> None:
+def write_confusion(
+    found: Evaluation | PixelEvaluation, path: str, title: str, *, force: bool
+) -> None:
     """The confusion matrix as ``.csv`` or as a picture.
 
     Args:
@@ -195,7 +231,7 @@ def write_confusion(found: Evaluation, path: str, title: str, *, force: bool) ->
     write_whole(path, data, force=force)
 
 
-def _confusion_csv(found: Evaluation) -> bytes:
+def _confusion_csv(found: Evaluation | PixelEvaluation) -> bytes:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow([_CORNER, *found.classes])
@@ -204,8 +240,27 @@ def _confusion_csv(found: Evaluation) -> bytes:
     return text.getvalue().encode("utf-8", "surrogateescape")
 
 
-def write_worst(found: Evaluation, split: Split, most: int, path: str, *, force: bool) -> None:
-    """A sheet of the pictures with the highest losses, each with what was wrong about it."""
+def write_worst(
+    found: Evaluation | PixelEvaluation,
+    sample: Sample,
+    model: TrainedModel,
+    most: int,
+    path: str,
+    *,
+    force: bool,
+) -> None:
+    """A sheet of the worst pictures, each with what was wrong about it."""
+    if isinstance(found, PixelEvaluation):
+        with Classifier(model.network, model.preprocess) as classify:
+            worst = found.worst(most).tolist()
+            sheet = Picture(mask_sheet(classify, sample.split, worst, found.classes))
+    else:
+        sheet = Picture(_worst_sheet(found, sample.split, most))
+    write_whole(path, encode(sheet, by_suffix(path) or "png"), force=force)
+
+
+def _worst_sheet(found: Evaluation, split: Split, most: int) -> NDArray[np.uint8]:
+    """The pictures with the highest losses."""
     names, chosen = found.classes, found.worst(most)
     captions = []
     for n in chosen:
@@ -217,20 +272,13 @@ def write_worst(found: Evaluation, split: Split, most: int, path: str, *, force:
         if split.paths:
             lines.append(os.path.basename(split.paths[n]))
         captions.append("\n".join(drawable(line) for line in lines))
-    pictures = [_displayed(split.images[n]) for n in chosen]
-    sheet = Picture(grid(pictures, captions=captions))
-    write_whole(path, encode(sheet, by_suffix(path) or "png"), force=force)
-
-
-def _displayed(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """(C, H, W) -> (H, W) or (H, W, 3)."""
-    return image[0] if len(image) == 1 else np.ascontiguousarray(image.transpose(1, 2, 0))
+    return grid([displayed(split.images[n]) for n in chosen], captions=captions)
 
 
 # --- gates
 
 
-def check_gates(found: Evaluation, gates: tuple[tuple[str, float], ...]) -> None:
+def check_gates(found: Evaluation | PixelEvaluation, gates: tuple[tuple[str, float], ...]) -> None:
     """Refuse a model that is not as good as was asked for.
 
     Raises:

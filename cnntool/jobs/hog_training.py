@@ -11,6 +11,7 @@ import numpy as np
 
 from cnntool.data.dataset import Dataset
 from cnntool.errors import OptionError
+from cnntool.files import quote
 from cnntool.jobs import training_results as results
 from cnntool.jobs.training_plan import class_lines, describe_data, load_pictures
 from cnntool.jobs.training_results import Outcome
@@ -84,6 +85,11 @@ def plan(source: str, **given: Any) -> HogPlan:
             taken = ", ".join(map(flag, TAKEN))
             raise OptionError(f"{flag(name)} means nothing to {NAME}, which takes {taken}")
     data = load_pictures(source, asked)
+    if data.segments:
+        raise OptionError(
+            f"{quote(source)}: every pixel has a class there, and {NAME} tells one class of a "
+            "picture; take --model unet or segnet"
+        )
     weights = asked.pop("class_weight", CLASS_WEIGHTS[0]) == CLASS_WEIGHTS[1]
     return HogPlan(source, data, asked.pop("weight_decay", L2), weights, asked)
 
@@ -139,7 +145,7 @@ def train(
     outcome = Outcome(folder)
     network = Network(parse(found.model.spec), found.model.input)
     network.load(found.model.tensors)
-    outcome.test = results.tested(network, Preprocessor.of(found.model), data, threads)
+    results.put_to_test(outcome, network, Preprocessor.of(found.model), data, threads)
     seed = chosen.asked.get("seed", 0)
     model = replace(found.model, history=results.history(chosen.source, seed, outcome.test))
     run = results.facts(

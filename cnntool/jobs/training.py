@@ -19,6 +19,7 @@ from cnntool.jobs.training_results import Outcome
 from cnntool.models import MODELS
 from cnntool.nn.saved_model import Contradiction, SavedModel, check
 from cnntool.predict.evaluation import Evaluation
+from cnntool.predict.pixel_evaluation import PixelEvaluation
 from cnntool.train import checkpoint, run_folder
 from cnntool.train.session import Session
 
@@ -245,8 +246,9 @@ def _finish(session: Session, folder: str) -> Outcome:
     latest = session.network.state()
     session.use_best()
     try:
-        outcome.test = results.tested(
-            session.network, session.preparation.preprocessor, session.dataset, session.threads
+        preprocessor = session.preparation.preprocessor
+        results.put_to_test(
+            outcome, session.network, preprocessor, session.dataset, session.threads
         )
     except Diverged as error:
         raise Diverged(f"{error.message}; {_last(folder)}") from error
@@ -268,13 +270,14 @@ def _finish(session: Session, folder: str) -> Outcome:
     return outcome
 
 
-def _model(session: Session, test: Evaluation | None) -> SavedModel:
+def _model(session: Session, test: Evaluation | PixelEvaluation | None) -> SavedModel:
     """The model with the weights as they are now."""
     options = session.options
     return SavedModel(
         spec=options.spec,
         input=options.input,
         tensors=session.network.state(),
+        task="segment" if session.dataset.segments else "classify",
         classes=options.classes,
         preprocessing=session.preparation.preprocessor.how,
         name=options.model if options.model in MODELS else "",

@@ -17,6 +17,7 @@ from cnntool.augment.augmentation import Augmentation
 from cnntool.data.dataset import Dataset
 from cnntool.data.known import KNOWN
 from cnntool.data.loading import load
+from cnntool.data.masks import IGNORED
 from cnntool.errors import (
     InputError,
     LimitError,
@@ -85,6 +86,7 @@ def plan(
     if text := asked.get("augment"):
         Augmentation.parse(text)
     data = load_pictures(source, asked)
+    _check_loss(asked, data)
     recipe = recipe_for(data)
     name = model or recipe.model
     spec = _network(name, data, find)
@@ -121,7 +123,7 @@ def load_pictures(source: str, asked: Mapping[str, Any]) -> Dataset:
         InputError, ModelFileError: The data cannot be used.
         OptionError: Options that make no sense with them.
     """
-    data = load(
+    return load(
         source,
         size=asked.get("size"),
         fit=asked.get("fit", "stretch"),
@@ -130,12 +132,20 @@ def load_pictures(source: str, asked: Mapping[str, Any]) -> Dataset:
         val_split=asked.get("val_split", 0.0),
         seed=asked.get("seed", 0),
     )
-    if data.segments:
+
+
+def _check_loss(asked: Mapping[str, Any], data: Dataset) -> None:
+    """Refuse losses that the data have no use for.
+
+    Raises:
+        OptionError: A loss of pixels where pictures have one class each.
+    """
+    loss = asked.get("loss", "cross-entropy")
+    if loss != "cross-entropy" and not data.segments:
         raise OptionError(
-            f"{quote(source)}: every pixel has a class there, and training tells one class of a "
-            "picture; take pictures in folders of classes"
+            f"--loss {loss} compares regions of pixels, and '{data.name}' has one class for a "
+            "picture; take cross-entropy"
         )
-    return data
 
 
 def folder_of_data(source: str) -> str:
@@ -153,7 +163,7 @@ def _check_name(text: str) -> None:
 
 
 def _network(text: str, data: Dataset, find: Callable[[str, int | None], Spec] | None) -> Spec:
-    """The network for a data set, which must give one number for each class."""
+    """The network for a data set, which must give one number, or map, for each class."""
     count = len(data.classes)
     if text in MODELS:
         spec = models.create(text, count, data.shape)
@@ -165,11 +175,18 @@ def _network(text: str, data: Dataset, find: Callable[[str, int | None], Spec] |
                 raise NameNotFound.among("model", text, [HOG], "cnntool models") from None
             raise
     found = trace(spec.chain, data.shape)
-    if found.output != (count,):
-        shape = "×".join(map(str, found.output))
+    if data.segments:
+        wanted = (count, *data.shape[1:])
+        if found.output != wanted:
+            raise SpecError(
+                f"the network ends in {times(found.output)}, '{data.name}' has {count} classes for "
+                f"pixels of {times(data.shape[1:])}; let it end in {times(wanted)}, as unet and "
+                "segnet do"
+            )
+    elif found.output != (count,):
         raise SpecError(
-            f"the network ends in {shape} numbers, '{data.name}' has {count} classes; let it end "
-            f"in dense {count}"
+            f"the network ends in {times(found.output)}, '{data.name}' has {count} classes; let "
+            f"it end in dense {count}"
         )
     return spec
 
@@ -299,25 +316,33 @@ def counted(data: Dataset) -> str:
 
 def describe_data(data: Dataset) -> dict[str, str]:
     """What is said of a data set before a training: pictures, and classes with their counts."""
-    counts = np.bincount(data.train.labels, minlength=len(data.classes))
+    counts = _shares(data)
     named = [
         f"{name[:24]} ({count})"
         for name, count in zip(data.classes[:MOST_CLASSES], counts, strict=False)
     ]
     if len(data.classes) > MOST_CLASSES:
-        named.append(f"and others of {counts.min()} to {counts.max()}")
+        named.append(f"and {len(data.classes) - MOST_CLASSES} others")
     return {
         "data": f"{data.name}: {counted(data)} pictures {'x'.join(map(str, data.shape))}",
         "classes": f"{len(data.classes)}: {', '.join(named)}",
     }
 
 
+def _shares(data: Dataset) -> list[str]:
+    """How much of each class there is to learn from: pictures, or percents of all pixels."""
+    count = len(data.classes)
+    if not data.segments:
+        return [str(many) for many in np.bincount(data.train.labels, minlength=count)]
+    counts = np.bincount(data.train.labels.reshape(-1), minlength=IGNORED + 1)[:count]
+    return [f"{share:.3g} %" for share in 100 * counts / max(counts.sum(), 1)]
+
+
 def class_lines(data: Dataset) -> list[str]:
     """What ``--dry-run`` prints of classes."""
-    counts = np.bincount(data.train.labels, minlength=len(data.classes))
     return [
         "classes:",
-        *(f"  {name}: {count}" for name, count in zip(data.classes, counts, strict=True)),
+        *(f"  {name}: {count}" for name, count in zip(data.classes, _shares(data), strict=True)),
     ]
 
 

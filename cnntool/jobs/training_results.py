@@ -18,8 +18,12 @@ from cnntool.nn.network import Network
 from cnntool.nn.saved_model import SavedModel
 from cnntool.predict.classifier import Classifier
 from cnntool.predict.evaluation import Evaluation, evaluate
+from cnntool.predict.pixel_evaluation import PixelEvaluation, evaluate_pixels
 from cnntool.predict.preprocess import Preprocessor
 from cnntool.train import run_folder
+
+SAMPLES = 6
+"""Test pictures that are shown with their masks."""
 
 
 @dataclass
@@ -29,14 +33,16 @@ class Outcome:
     Attributes:
         folder: Where everything lies.
         test: How well it does on the test pictures; None if there are none.
-        confused: Lines about classes that are taken for others.
+        samples: A picture of some test pictures with their masks; None if pictures have a class.
+        confused: Lines about classes that are taken for others, or about each class's pixels.
         written: Paths of the files.
         notes: What a person should know.
         failure: Why the last checkpoint could not be written.
     """
 
     folder: str
-    test: Evaluation | None = None
+    test: Evaluation | PixelEvaluation | None = None
+    samples: bytes | None = None
     confused: list[str] = field(default_factory=list)
     written: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
@@ -44,15 +50,18 @@ class Outcome:
 
     @property
     def scores(self) -> dict[str, float] | None:
-        """Accuracy and loss on the test pictures."""
+        """Accuracy and loss on the test pictures, and overlaps where pixels have classes."""
         if self.test is None:
             return None
-        return {"accuracy": self.test.accuracy, "loss": self.test.loss}
+        found = {"accuracy": self.test.accuracy, "loss": self.test.loss}
+        if isinstance(self.test, PixelEvaluation):
+            found |= {"mean_iou": self.test.mean_iou, "dice": self.test.mean_dice}
+        return found
 
 
-def tested(
-    network: Network, preprocessor: Preprocessor, data: Dataset, threads: int
-) -> Evaluation | None:
+def put_to_test(
+    outcome: Outcome, network: Network, preprocessor: Preprocessor, data: Dataset, threads: int
+) -> None:
     """How well a network does on the test pictures, as ``evaluate`` tells it of the model's file.
 
     Raises:
@@ -60,21 +69,33 @@ def tested(
     """
     part = data.test
     if part is None:
-        return None
+        return
     with Classifier(network, preprocessor, threads=threads, pictures=len(part)) as classify:
         try:
-            return evaluate(classify, part.images, part.labels, data.classes)
+            if not data.segments:
+                outcome.test = evaluate(classify, part.images, part.labels, data.classes)
+                return
+            outcome.test = evaluate_pixels(classify, part.images, part.labels, data.classes)
         except ModelFileError as error:
             raise Diverged(error.message) from error
+        from cnntool.images.writing import encode
+        from cnntool.jobs.mask_sheets import mask_sheet, some
+
+        sheet = mask_sheet(classify, part, some(len(part), SAMPLES), data.classes)
+        outcome.samples = encode(sheet, "png")
 
 
-def history(dataset: str, seed: int, test: Evaluation | None, **others: object) -> dict[str, str]:
+def history(
+    dataset: str, seed: int, test: Evaluation | PixelEvaluation | None, **others: object
+) -> dict[str, str]:
     """What the model's file says of its training. Nothing that a second run would not say too."""
     found = {"cnntool": __version__, "dataset": dataset}
     found |= {name: str(value) for name, value in others.items()}
     found["seed"] = str(seed)
     if test is not None:
         found["test accuracy"] = f"{test.accuracy:.4f}"
+    if isinstance(test, PixelEvaluation):
+        found["test mean IoU"] = f"{test.mean_iou:.4f}"
     return found
 
 
@@ -126,9 +147,15 @@ def write(
 
         counts, names = outcome.test.confusion, data.classes
         picture = confusion.confusion_png(counts, names, f"{data.name}: test pictures")
-        outcome.confused = confusion.confused_pairs(counts, names)
+        if isinstance(outcome.test, PixelEvaluation):
+            outcome.confused = overlaps(outcome.test)
+        else:
+            outcome.confused = confusion.confused_pairs(counts, names)
         run_folder.write_picture(folder, run_folder.CONFUSION, picture)
         written(run_folder.CONFUSION)
+    if outcome.samples is not None:
+        run_folder.write_picture(folder, run_folder.SAMPLES, outcome.samples)
+        written(run_folder.SAMPLES)
     if epochs:
         from cnntool.report import curves
 
@@ -139,3 +166,13 @@ def write(
             return
         run_folder.write_picture(folder, run_folder.CURVES, picture)
         written(run_folder.CURVES)
+
+
+def overlaps(found: PixelEvaluation, most: int = 12) -> list[str]:
+    """Lines about the overlap of each class, the worst first."""
+    order = np.argsort(np.nan_to_num(found.iou, nan=2.0), kind="stable")[:most]
+    return [
+        f"{found.classes[k]}: IoU {found.iou[k]:.3f}, Dice {found.dice[k]:.3f}"
+        for k in order
+        if not np.isnan(found.iou[k])
+    ]

@@ -7,20 +7,21 @@ from types import TracebackType
 
 import numpy as np
 
-from cnntool import ops
 from cnntool.backend import Array, array_module
 from cnntool.errors import OptionError, ShapeError
 from cnntool.nn.facts import times
+from cnntool.nn.loss import Loss
 from cnntool.nn.network import Network
 from cnntool.nn.optimiser import Optimiser
 from cnntool.nn.staging import Staging
 from cnntool.nn.teams import Shard, Team
 
-Prepare = Callable[[Array, int, int, int], Array]
-"""From inputs as they are stored to what the network takes.
+Prepare = Callable[[Array, Array, int, int, int], tuple[Array, Array]]
+"""From inputs and labels as they are stored to what the network takes, and what it should say.
 
-Gets part of a batch (…, n), the number of the step, that of the part's first input in the batch,
-and how many inputs the batch has. It must give the same for an input however the batch is split.
+Gets part of a batch (…, n) and its labels, the number of the step, that of the part's first input
+in the batch, and how many inputs the batch has. It must give the same for an input however the
+batch is split. It may move the labels of pixels, but only if the step was told so.
 """
 
 LARGEST_SEED = 2**63 - 1
@@ -35,12 +36,12 @@ class TrainingStep:
         optimiser: What changes its parameters.
         threads: Workers that share every batch; on a GPU it is one.
         seed: Of dropout, from 0 to :data:`LARGEST_SEED`.
-        label_smoothing: Share of the targets that is spread over all classes.
-        class_weights: What the loss of each class counts, (K,); None counts all alike.
-        prepare: What each worker does to its part of the inputs first: see :data:`Prepare`.
+        loss: What is made small.
+        prepare: What each worker does to its part of a batch first: see :data:`Prepare`.
+        moves_labels: Whether that changes labels, so that how many count is known only then.
 
     Raises:
-        OptionError: The seed or the label smoothing is out of range.
+        OptionError: The seed is out of range.
 
     Example:
         >>> import numpy as np
@@ -61,21 +62,17 @@ class TrainingStep:
         *,
         threads: int = 1,
         seed: int = 0,
-        label_smoothing: float = 0.0,
-        class_weights: Array | None = None,
+        loss: Loss | None = None,
         prepare: Prepare | None = None,
+        moves_labels: bool = False,
     ) -> None:
-        if not 0 <= label_smoothing < 1:
-            raise OptionError(
-                f"label smoothing is a share from 0 to below 1, got {label_smoothing}"
-            )
         if not 0 <= seed <= LARGEST_SEED:
             raise OptionError(f"a seed is a whole number from 0 to {LARGEST_SEED}, got {seed}")
         self.network, self.optimiser = network, optimiser
-        self.seed, self.label_smoothing, self.number = seed, label_smoothing, 0
-        self._class_weights, self._prepare = class_weights, prepare
+        self.seed, self.number, self.loss = seed, 0, loss or Loss()
+        self._prepare, self._moves_labels = prepare, moves_labels
         self._team = network.team(threads, self._work)
-        self._right = self._team.empty((self._team.workers,), np.int64)
+        self._told = self._team.empty((self._team.workers, 2), np.int64)
         self._flat = [self._zeros(self._team) for _ in range(self._team.workers)]
         self._gradients = [network.views(flat) for flat in self._flat]
         self._inputs, self._labels = Staging(self._team), Staging(self._team)
@@ -100,14 +97,19 @@ class TrainingStep:
     @property
     def right(self) -> int:
         """How many inputs (or pixels) of the last batch were told rightly; 0 on a GPU."""
-        return int(self._right.sum())
+        return int(self._told[:, 0].sum())
+
+    @property
+    def counted(self) -> int:
+        """How many inputs (or pixels) of the last batch have a class; 0 on a GPU."""
+        return int(self._told[:, 1].sum())
 
     def __call__(self, x: Array, labels: Array, lr: float) -> Array | float:
         """Learn from one batch.
 
         Args:
             x: (C, H, W, N) or (n, N), on the network's device; smaller types are converted.
-            labels: Class numbers (N,); of pixels (H, W, N), and -100 of those that have none.
+            labels: Class numbers (N,), or of pixels (H, W, N); the loss's ``ignore`` is none.
             lr: Learning rate.
 
         Returns:
@@ -131,7 +133,7 @@ class TrainingStep:
         The gradients' memory is used again by the next call.
         """
         images = self._checked(x, labels)
-        self._right[...] = 0
+        self._told[...] = 0
         if self.network.device.is_gpu:
             self._on_device = x, labels
             self._team.run(images, self.number, self.seed)
@@ -182,9 +184,10 @@ class TrainingStep:
         network, (number, seed) = self.network, numbers
         x, labels = self._on_device or (self._inputs.array, self._labels.array)
         xp = array_module(x)
-        part = xp.ascontiguousarray(x[..., shard.images])
+        part, targets = xp.ascontiguousarray(x[..., shard.images]), labels[..., shard.images]
         if self._prepare is not None:
-            part = self._prepare(part, number, shard.images.start, x.shape[-1])
+            first, images = shard.images.start, x.shape[-1]
+            part, targets = self._prepare(part, targets, number, first, images)
         part = part.astype(network.dtype, copy=False)
         run = network.run(
             gradients=self._gradients[shard.number],
@@ -197,17 +200,20 @@ class TrainingStep:
             keeps_statistics=shard.number == 0,
         )
         y, backward = network.forward(part, run, logits=True)
-        weights, targets = self._class_weights, labels[..., shard.images]
-        if weights is None and labels.ndim == 1:
-            divisor: Array | float = x.shape[-1]
-        else:
-            divisor = ops.cross_entropy_divisor(labels, weights)
-        loss, loss_backward = ops.cross_entropy_vjp(
-            y, targets, weights, label_smoothing=self.label_smoothing, divisor=divisor
-        )
+        measure = self._measure(labels, targets, shard)
+        loss, loss_backward = self.loss.vjp(y, targets, measure, x.shape[-1])
         if not network.device.is_gpu:
-            self._right[shard.number] = (y.argmax(axis=0) == targets).sum()
+            right, counted = (y.argmax(axis=0) == targets).sum(), targets != self.loss.ignore
+            self._told[shard.number] = right, counted.sum()
         if backward is not None:
             backward(loss_backward())
         self._losses = loss
         return 0.0 if network.device.is_gpu else float(loss)
+
+    def _measure(self, labels: Array, targets: Array, shard: Shard) -> Array | float:
+        """What means over the whole batch divide by."""
+        if not self._moves_labels or shard.all_reduce is None:
+            return self.loss.measure(targets if self._moves_labels else labels)
+        counts = bool((targets != self.loss.ignore).any())
+        own = float(self.loss.measure(targets)) if counts else 0.0
+        return float(shard.all_reduce(np.array([own]))[0]) or 1.0

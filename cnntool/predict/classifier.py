@@ -34,7 +34,7 @@ Logits = NDArray[np.float32]
 
 
 class Classifier:
-    """A network that tells classes, applied to pictures.
+    """A network that tells classes, of pictures or of their pixels, applied to pictures.
 
     Args:
         network: With its weights; later changes of them count.
@@ -116,19 +116,19 @@ class Classifier:
             images: Samples 0..255, in main memory.
 
         Shape:
-            (C, H, W, N) -> (K, N), float32, in main memory.
+            (C, H, W, N) -> (K, N), or (K, H', W', N) for pixels, float32, in main memory.
 
         Raises:
             ModelFileError: The network gives numbers that are not finite.
         """
         count = images.shape[-1]
-        out = np.zeros((self.classes, count), np.float32)
+        out = np.zeros((self.classes, *self.network.output[1:], count), np.float32)
         rows = out[-self.network.output[0] :]
         # numbers that are too large are told once, below, not by every operation
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
             for first in range(0, count, self.round):
                 part = images[..., first : first + self.round]
-                rows[:, first : first + self.round] = self._outputs(part)
+                rows[..., first : first + self.round] = self._outputs(part)
         if not np.isfinite(out).all():
             raise ModelFileError(
                 "the network gives numbers that are not finite, as after a training that "
@@ -140,7 +140,7 @@ class Classifier:
         """Share of each class: the softmax, or the sigmoid of each output if the network has one.
 
         Shape:
-            (K, N) -> (K, N), float64.
+            (K, …) -> the same, float64.
         """
         last = self.network.chain.items[-1]
         several = self.network.output[0] > 1
@@ -162,7 +162,7 @@ class Classifier:
         device = self.network.device
         x: Array = self.preprocess.prepare(device.to_device(images))
         y = (self._alone if alone else self._together)(x)
-        return device.to_host(y)[:, :count]
+        return device.to_host(y)[..., :count]
 
 
 def _group(network: Network) -> int:

@@ -32,6 +32,7 @@ class Options:
         warmup: Epochs in which the rate rises; None leaves it to the schedule.
         weight_decay: Of weights, not of biases and normalisation.
         dropout: Share for all dropout layers; None leaves the specification's.
+        loss: A key of :data:`cnntool.nn.loss.LOSSES`.
         label_smoothing: Share of the targets that is spread over all classes.
         class_weight: One of :data:`CLASS_WEIGHTS`.
         augment: Random changes of pictures, in the language of ``cnntool augment``; empty if none.
@@ -61,6 +62,7 @@ class Options:
     warmup: float | None = None
     weight_decay: float = 0.0
     dropout: float | None = None
+    loss: str = "cross-entropy"
     label_smoothing: float = 0.0
     class_weight: str = "none"
     augment: str = ""

@@ -9,6 +9,7 @@ import numpy as np
 from cnntool.augment.augmentation import Augmentation
 from cnntool.backend import Array
 from cnntool.data.dataset import Dataset
+from cnntool.data.masks import IGNORED
 from cnntool.nn.saved_model import Preprocessing
 from cnntool.predict.preprocess import Preprocessor
 from cnntool.train.options import Options
@@ -25,11 +26,13 @@ class Preparation:
         preprocessor: What prediction does too.
         augmentation: Random changes in training; None if there are none.
         seed: Of these.
+        of_pixels: Whether labels are classes of pixels.
     """
 
     preprocessor: Preprocessor
     augmentation: Augmentation | None = None
     seed: int = 0
+    of_pixels: bool = False
 
     @classmethod
     def of(cls, dataset: Dataset, options: Options) -> Preparation:
@@ -47,14 +50,30 @@ class Preparation:
             brightness=round(float(mean.mean()), 4),
         )
         augmentation = Augmentation.parse(options.augment) if options.augment else None
-        return cls(Preprocessor(preprocessing, dataset.shape[1:]), augmentation, options.seed)
+        preprocessor = Preprocessor(preprocessing, dataset.shape[1:])
+        return cls(preprocessor, augmentation, options.seed, dataset.segments)
 
     def picture(self, x: Array) -> Array:
         """Pictures (C, H, W, N), 0..255, as prediction prepares them."""
         return self.preprocessor.prepare(x)
 
-    def batch(self, x: Array, step: int, offset: int, total: int) -> Array:
+    @property
+    def moves_labels(self) -> bool:
+        """Whether the classes of pixels move with the pictures."""
+        return self.of_pixels and self.augmentation is not None and self.augmentation.moves
+
+    def batch(
+        self, x: Array, labels: Array, step: int, offset: int, total: int
+    ) -> tuple[Array, Array]:
         """Part of a training batch; see :data:`cnntool.nn.step.Prepare`."""
         if self.augmentation is not None:
-            x = self.augmentation.apply(x, seed=self.seed, step=step, offset=offset, total=total)
-        return self.preprocessor.prepare(x)
+            change, seed = self.augmentation, self.seed
+            if self.moves_labels:
+                x, moved = change.apply_with_masks(
+                    x, labels[None], seed=seed, step=step, offset=offset, total=total,
+                    ignore=IGNORED,
+                )  # fmt: skip
+                labels = moved[0]
+            else:
+                x = change.apply(x, seed=seed, step=step, offset=offset, total=total)
+        return self.preprocessor.prepare(x), labels

@@ -7,10 +7,13 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 ROW_NAMES = (
-    "epoch", "train_loss", "train_accuracy", "val_loss", "val_accuracy", "lr", "images_per_second",
-    "seconds",
+    "epoch", "train_loss", "train_accuracy", "val_loss", "val_accuracy", "val_mean_iou", "lr",
+    "images_per_second", "seconds",
 )  # fmt: skip
 """Columns of ``metrics.csv``: accuracies as shares, seconds since the training began."""
+
+ONLY_OF_PIXELS = ("val_mean_iou",)
+"""Columns that are left out where pictures have one class each."""
 
 
 @dataclass
@@ -22,13 +25,14 @@ class Progress:
         batch: Batches of the next epoch that are complete.
         step: Steps in all.
         loss: Sum of the losses of this epoch's pictures so far.
-        right: How many of them were told rightly.
         seen: How many there were.
+        right: How many of them, or of their pixels, were told rightly.
+        counted: How many of these have a class.
         seconds: Time spent, over all sessions.
         epoch_seconds: Of these in this epoch.
         history: One row an epoch, see :data:`ROW_NAMES`.
         best: Epoch with the best validation, from 1; 0 if there is none.
-        best_value: Its accuracy.
+        best_value: Its accuracy, or mean intersection over union.
         stopped_early: Whether patience ended the training.
     """
 
@@ -36,8 +40,9 @@ class Progress:
     batch: int = 0
     step: int = 0
     loss: float = 0.0
-    right: int = 0
     seen: int = 0
+    right: int = 0
+    counted: int = 0
     seconds: float = 0.0
     epoch_seconds: float = 0.0
     history: list[dict[str, Any]] = field(default_factory=list)
@@ -45,19 +50,20 @@ class Progress:
     best_value: float = -1.0
     stopped_early: bool = False
 
-    def count(self, loss: float, right: int, images: int) -> None:
+    def count(self, loss: float, images: int, right: int, counted: int) -> None:
         """Take note of one step."""
         self.batch += 1
         self.step += 1
         self.loss += loss * images
-        self.right += right
         self.seen += images
+        self.right += right
+        self.counted += counted
 
     def close_epoch(self, row: Mapping[str, Any]) -> None:
         """Take note of the end of an epoch."""
         self.history.append(dict(row))
         self.epoch += 1
-        self.batch = self.right = self.seen = 0
+        self.batch = self.seen = self.right = self.counted = 0
         self.loss = self.epoch_seconds = 0.0
 
     def as_json(self) -> dict[str, Any]:

@@ -65,6 +65,21 @@ PICTURES = Recipe(
     ),
 )
 
+PIXELS = Recipe(
+    model="unet",
+    options=MappingProxyType(
+        {
+            "epochs": 12,
+            "batch_size": 16,
+            "optimizer": "adamw",
+            "lr": 3e-3,
+            "schedule": "onecycle",
+            "weight_decay": 0.01,
+            "loss": "both",
+        }
+    ),
+)
+
 BY_NAME: Mapping[str, Recipe] = MappingProxyType({"mnist": MNIST})
 
 
@@ -72,5 +87,7 @@ def recipe_for(dataset: Dataset) -> Recipe:
     """The recipe of a data set: its own, or by the size of its pictures."""
     if dataset.name in BY_NAME:
         return BY_NAME[dataset.name]
+    if dataset.segments:
+        return PIXELS
     channels, height, width = dataset.shape
     return SMALL_PICTURES if channels == 1 and min(height, width) <= 32 else PICTURES

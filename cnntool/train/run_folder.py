@@ -6,6 +6,7 @@
 ``metrics.csv``              one row an epoch
 ``run.json``                 all options, versions, data, results
 ``confusion.png``            what is taken for what, on the test pictures
+``samples.png``              some of these with truth and answer, if every pixel has a class
 ``curves.png``               loss and accuracy over epochs, if matplotlib is installed
 ============================ =======================================================
 """
@@ -24,13 +25,13 @@ from typing import Any
 from cnntool.errors import CnntoolError, ModelFileError, OptionError
 from cnntool.files import probe, quote, sweep_stale, system_failure, write_whole
 from cnntool.train import checkpoint
-from cnntool.train.progress import ROW_NAMES
+from cnntool.train.progress import ONLY_OF_PIXELS, ROW_NAMES
 
 MODEL, METRICS, RUN = "model.safetensors", "metrics.csv", "run.json"
-CONFUSION, CURVES = "confusion.png", "curves.png"
+CONFUSION, CURVES, SAMPLES = "confusion.png", "curves.png", "samples.png"
 
 _UNDECODED = re.compile("[\ud800-\udfff]")
-_OWN = (MODEL, METRICS, RUN, CONFUSION, CURVES, *checkpoint.NAMES)
+_OWN = (MODEL, METRICS, RUN, CONFUSION, CURVES, SAMPLES, *checkpoint.NAMES)
 
 
 def check(folder: str, *, force: bool, data: str = "") -> None:
@@ -124,10 +125,12 @@ def clear(folder: str) -> None:
 def write_metrics(folder: str, history: Sequence[Mapping[str, Any]]) -> None:
     """``metrics.csv``: a plain header, then one row an epoch; what is unknown is empty."""
     text = io.StringIO()
-    table = csv.DictWriter(text, ROW_NAMES, lineterminator="\n")
+    of_pixels = any(row.get(name) is not None for row in history for name in ONLY_OF_PIXELS)
+    names = [name for name in ROW_NAMES if of_pixels or name not in ONLY_OF_PIXELS]
+    table = csv.DictWriter(text, names, lineterminator="\n")
     table.writeheader()
     for row in history:
-        table.writerow({name: _short(row.get(name)) for name in ROW_NAMES})
+        table.writerow({name: _short(row.get(name)) for name in names})
     write_whole(os.path.join(folder, METRICS), text.getvalue().encode(), force=True)
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from types import TracebackType
 from typing import Any, Protocol
 
@@ -19,8 +19,10 @@ from numpy.typing import NDArray
 from cnntool.backend import Backend
 from cnntool.data.batches import Batches
 from cnntool.data.dataset import Dataset, Split
+from cnntool.data.masks import IGNORED
 from cnntool.errors import Diverged, ModelFileError
 from cnntool.nn import optim, parse, schedule
+from cnntool.nn.loss import Loss
 from cnntool.nn.network import Network
 from cnntool.nn.optimiser import decaying
 from cnntool.nn.predictor import Predictor
@@ -29,6 +31,7 @@ from cnntool.train.checkpoint import Checkpoint
 from cnntool.train.options import Options
 from cnntool.train.preparation import Preparation
 from cnntool.train.progress import Progress
+from cnntool.train.scoring import Scorer, Scores
 
 LOOK_EVERY = 50
 """Steps after which a GPU is asked for the loss: asking waits for it."""
@@ -52,21 +55,6 @@ class Watcher(Protocol):
 
 class _Interrupted(Exception):
     """A validation was broken off."""
-
-
-@dataclass(frozen=True)
-class Scores:
-    """How well a network does on pictures.
-
-    Attributes:
-        loss: Mean cross entropy.
-        accuracy: Share that is told rightly.
-        outputs: Logits (K, M).
-    """
-
-    loss: float
-    accuracy: float
-    outputs: NDArray[Any]
 
 
 class Session:
@@ -119,14 +107,20 @@ class Session:
         self.best: dict[str, NDArray[Any]] = {}
         if checkpoint is not None:
             self._take(checkpoint)
+        self.loss = Loss(
+            kind=options.loss,
+            label_smoothing=options.label_smoothing,
+            class_weights=self._class_weights(),
+            ignore=IGNORED if dataset.segments else -100,
+        )
         self._step = TrainingStep(
             self.network,
             self.optimiser,
             threads=threads,
             seed=options.seed,
-            label_smoothing=options.label_smoothing,
-            class_weights=self._class_weights(),
+            loss=self.loss,
             prepare=self.preparation.batch,
+            moves_labels=self.preparation.moves_labels,
         )
         self._step.number = self.progress.step
         self._predictor = Predictor(self.network, threads=threads, batch=128, logits=True)
@@ -184,12 +178,13 @@ class Session:
             if not self.network.device.is_gpu or progress.step % LOOK_EVERY == 0:
                 loss = float(loss)
                 self._check("loss", loss, progress.step)
-            progress.count(loss, self._step.right, len(labels))
+            images = labels.shape[-1]
+            progress.count(loss, images, self._step.right, self._step.counted)
             now = time.perf_counter()
             progress.seconds += now - began
             progress.epoch_seconds += now - began
             began = now
-            watcher.step(loss, len(labels), lr)
+            watcher.step(loss, images, lr)
             if watcher.stop() and progress.batch < self.batches:
                 return False
         return True
@@ -213,8 +208,8 @@ class Session:
                 validation = self.scores(self.dataset.validation, watcher.stop)
             except _Interrupted:
                 return False  # all batches are done: what goes on from here begins with it
-            if validation.accuracy > progress.best_value:
-                progress.best, progress.best_value = progress.epoch + 1, validation.accuracy
+            if validation.quality > progress.best_value:
+                progress.best, progress.best_value = progress.epoch + 1, validation.quality
                 self.best = self.network.state()
         speed = progress.seen / max(progress.epoch_seconds, 1e-9)
         progress.seconds += time.perf_counter() - began
@@ -222,9 +217,10 @@ class Session:
         row = {
             "epoch": progress.epoch + 1,
             "train_loss": float(progress.loss) / progress.seen,
-            "train_accuracy": None if on_gpu else progress.right / progress.seen,
+            "train_accuracy": None if on_gpu else progress.right / max(progress.counted, 1),
             "val_loss": None if validation is None else validation.loss,
             "val_accuracy": None if validation is None else validation.accuracy,
+            "val_mean_iou": None if validation is None else validation.mean_iou,
             "lr": self.schedule.lr(progress.step - 1),
             "images_per_second": speed,
             "seconds": progress.seconds,
@@ -246,28 +242,18 @@ class Session:
         Raises:
             Diverged: The network gives numbers that are not finite.
         """
-        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-            outputs = self.outputs(split, stop)
-        if not np.isfinite(outputs).all():
-            raise Diverged("the network gives numbers that are not finite; take a smaller --lr")
-        peaks = outputs.max(axis=0)
-        logs = np.log(np.exp(outputs - peaks).sum(axis=0)) + peaks
-        hits = outputs[split.labels, np.arange(len(split))]
-        right = outputs.argmax(axis=0) == split.labels
-        return Scores(float((logs - hits).mean(dtype=np.float64)), float(right.mean()), outputs)
-
-    def outputs(self, split: Split, stop: Callable[[], bool] | None = None) -> NDArray[Any]:
-        """Logits (K, M) for pictures, prepared as in prediction."""
         device, many = self.network.device, self._predictor.batch * self.threads
         pictures = Batches(split, many, None)
-        parts = []
+        scorer = Scorer(len(self.dataset.classes), replace(self.loss, label_smoothing=0.0))
         for first in range(0, len(split), many):
             if stop is not None and stop():
                 raise _Interrupted
-            x, _ = pictures.take(np.arange(first, min(first + many, len(split))))
+            x, labels = pictures.take(np.arange(first, min(first + many, len(split))))
             prepared = self.preparation.picture(device.xp.asarray(x))
-            parts.append(device.to_host(self._predictor(prepared)))
-        return np.concatenate(parts, axis=-1)
+            with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+                outputs = device.to_host(self._predictor(prepared))
+            scorer.add(outputs, labels)
+        return scorer.scores()
 
     def use_best(self) -> None:
         """Take the weights of the best epoch, if there was a validation."""
@@ -309,12 +295,15 @@ class Session:
     def _class_weights(self) -> Any:
         if self.options.class_weight == "none":
             return None
-        weights = balanced(self.dataset.train.labels, len(self.dataset.classes))
+        labels = self.dataset.train.labels
+        if self.dataset.segments:
+            labels = labels[labels != IGNORED]
+        weights = balanced(labels, len(self.dataset.classes))
         return self.network.device.xp.asarray(weights.astype(np.float32))
 
 
-def balanced(labels: NDArray[np.int64], classes: int) -> NDArray[np.float64]:
-    """What a picture of each class counts, so that all classes count alike; 1 on average.
+def balanced(labels: NDArray[np.integer], classes: int) -> NDArray[np.float64]:
+    """What a picture or pixel of each class counts, so that all classes count alike; 1 on average.
 
     Shape:
         (M,) -> (K,).

@@ -9,6 +9,7 @@ from network_specs import filled, networks, passed
 from cnntool.backend import Backend
 from cnntool.errors import ModelFileError, ShapeError
 from cnntool.nn import optim, parse
+from cnntool.nn.loss import Loss
 from cnntool.nn.network import Network
 from cnntool.nn.optimiser import decaying
 from cnntool.nn.predictor import Predictor
@@ -55,7 +56,7 @@ def trained(device, name, *, check=None, spec=SPEC, steps=STEPS, **options):
         name, net.parameters.size, net.device.xp, decaying=decaying(net.places), **options
     )
     rng, losses = np.random.default_rng(4), []
-    with TrainingStep(net, optimiser, threads=1, seed=6, label_smoothing=0.1) as step:
+    with TrainingStep(net, optimiser, threads=1, seed=6, loss=Loss(label_smoothing=0.1)) as step:
         for _ in range(steps):
             x = net.device.to_device(rng.standard_normal((*SHAPE, 5)).astype(np.float32))
             labels = net.device.to_device(rng.integers(0, 3, 5))

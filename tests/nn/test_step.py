@@ -11,6 +11,7 @@ from watchdog import nothing_left, watchdog
 from cnntool.errors import InputError, ModelFileError, OptionError, ShapeError, SystemFailure
 from cnntool.nn import optim, processes
 from cnntool.nn.gradcheck import check_gradient
+from cnntool.nn.loss import Loss
 from cnntool.nn.optimiser import decaying
 from cnntool.nn.step import LARGEST_SEED, TrainingStep
 
@@ -74,7 +75,9 @@ def test_loss_and_gradient(threads, rng):
     net = filled(SPEC, SHAPE)
     x, labels = batch(rng, 7)
     optimiser = optim.create("sgd", net.parameters.size, dtype=np.float64)
-    with TrainingStep(net, optimiser, seed=3, label_smoothing=0.2, threads=threads) as step:
+    with TrainingStep(
+        net, optimiser, seed=3, loss=Loss(label_smoothing=0.2), threads=threads
+    ) as step:
         run = net.run(training=True, seed=3, step=0, keeps_statistics=False)
         logits, _ = net.forward(x.astype(np.float64), run)
         loss = step.gradients(x, labels)[0]
@@ -168,7 +171,7 @@ def test_classes_that_count_more(threads, rng):
     each = [cross_entropy(logits[:, [n]], labels[[n]], 0) for n in range(7)]
     wanted = (each * weights[labels]).sum() / weights[labels].sum()
     optimiser = optim.create("sgd", net.parameters.size, dtype=np.float64)
-    with TrainingStep(net, optimiser, threads=threads, class_weights=weights) as step:
+    with TrainingStep(net, optimiser, threads=threads, loss=Loss(class_weights=weights)) as step:
         np.testing.assert_allclose(step.gradients(x, labels)[0], wanted, rtol=1e-6)
         check_step(step, x, labels, rng)
 
@@ -183,7 +186,7 @@ def test_how_many_were_right(threads, rng):
             labels = net.predict(x).argmax(axis=0)
             labels[1] = (labels[1] + 1) % 3
             step.gradients(x, labels)
-            assert step.right == images - 1
+            assert step.right == images - 1 and step.counted == images
 
 
 @pytest.mark.parametrize("threads", [1, 3])
@@ -191,9 +194,10 @@ def test_inputs_that_workers_prepare(threads, rng):
     """Each is told where its part stands in the batch, and in the training."""
     asked = (2, 9)
 
-    def prepare(part, number, first, images):
+    def prepare(part, labels, number, first, images):
         assert (number, images) == asked and part.dtype == np.uint8
-        return part * np.float32(0.5) + np.arange(first, first + part.shape[-1])
+        assert labels.shape == part.shape[-1:]
+        return part * np.float32(0.5) + np.arange(first, first + part.shape[-1]), labels
 
     net = filled("flatten | dense 3", SHAPE)
     x, labels = rng.integers(0, 255, (*SHAPE, 9), np.uint8), rng.integers(0, 3, 9)
@@ -204,6 +208,34 @@ def test_inputs_that_workers_prepare(threads, rng):
         found = found[0], found[1].copy()
     with TrainingStep(net, optimiser) as step:
         wanted = step.gradients(x * 0.5 + np.arange(9), labels)
+        np.testing.assert_allclose(found[0], wanted[0], rtol=1e-6)
+        np.testing.assert_allclose(found[1], wanted[1], rtol=1e-5, atol=1e-9)
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+@pytest.mark.parametrize("kind_of_loss", ["cross-entropy", "dice", "both"])
+def test_labels_that_workers_move(threads, kind_of_loss, kind, rng):
+    """Only then it is known which pixels of the whole batch count."""
+    net = filled("conv 4 1", SHAPE)
+    x = rng.standard_normal((*SHAPE, 7)).astype(np.float32)
+    labels = rng.integers(0, 4, (*SHAPE[1:], 7)).astype(np.uint8)
+    moved = labels.copy()
+    for image in range(7):  # one row more of each picture leaves it; all of the last ones do
+        moved[:image, :, image] = 255
+    moved[..., 5:] = 255
+
+    def prepare(part, own, number, first, images):
+        return part, moved[..., first : first + own.shape[-1]]
+
+    loss = Loss(kind=kind_of_loss, ignore=255)
+    optimiser = optim.create("sgd", net.parameters.size, dtype=np.float64)
+    options = {"threads": threads, "loss": loss, "prepare": prepare, "moves_labels": True}
+    with TrainingStep(net, optimiser, **options) as step:
+        found = step.gradients(x, labels)
+        found = found[0], found[1].copy()
+        assert step.counted == (moved != 255).sum()
+    with TrainingStep(net, optimiser, loss=loss) as step:
+        wanted = step.gradients(x, moved)
         np.testing.assert_allclose(found[0], wanted[0], rtol=1e-6)
         np.testing.assert_allclose(found[1], wanted[1], rtol=1e-5, atol=1e-9)
 
@@ -222,7 +254,9 @@ def step():
 def test_label_smoothing_out_of_range(smoothing):
     net = filled(SPEC, SHAPE, dtype=np.float32)
     with pytest.raises(OptionError, match=f"a share from 0 to below 1, got {smoothing}"):
-        TrainingStep(net, optim.create("sgd", net.parameters.size), label_smoothing=smoothing)
+        TrainingStep(
+            net, optim.create("sgd", net.parameters.size), loss=Loss(label_smoothing=smoothing)
+        )
 
 
 @pytest.mark.parametrize("seed", [-1, LARGEST_SEED + 1])

@@ -6,6 +6,7 @@ from network_specs import filled
 from watchdog import nothing_left, watchdog
 
 from cnntool.nn import optim, parse, processes
+from cnntool.nn.loss import Loss
 from cnntool.nn.network import Network
 from cnntool.nn.predictor import Predictor
 from cnntool.nn.step import TrainingStep
@@ -50,7 +51,7 @@ def trained(sizes, threads, *, name="sgd", spec=SPEC, seed=5, smoothing=0.1, **o
     optimiser = optim.create(name, net.parameters.size, **options)
     rng, losses = np.random.default_rng(7), []
     with TrainingStep(
-        net, optimiser, threads=threads, seed=seed, label_smoothing=smoothing
+        net, optimiser, threads=threads, seed=seed, loss=Loss(label_smoothing=smoothing)
     ) as step:
         for images in sizes:
             losses.append(float(step(*batch(rng, images), lr=0.05)))

@@ -17,11 +17,12 @@ from cnntool.files import standard_output
 from cnntool.folder.inputs import Inputs
 from cnntool.folder.outputs import check_result_file
 from cnntool.machine import cores
-from cnntool.predict.words import CLASS_COLUMNS, check_measure
+from cnntool.predict.words import PIXEL_MEASURES, check_measure, check_pixel_measure
 from cnntool.report.tables import Row, TableWriter, json_text
 
 if TYPE_CHECKING:
     from cnntool.predict.evaluation import Evaluation
+    from cnntool.predict.pixel_evaluation import PixelEvaluation
 
 
 class Gate(click.ParamType[tuple[str, float]]):
@@ -34,10 +35,11 @@ class Gate(click.ParamType[tuple[str, float]]):
         if isinstance(value, tuple):
             return value
         name, equals, text = (part.strip() for part in str(value).partition("="))
-        try:
-            check_measure(name)
-        except NameNotFound as error:
-            self.fail(error.message)
+        if name not in PIXEL_MEASURES:
+            try:
+                check_measure(name)
+            except NameNotFound as error:
+                self.fail(error.message)
         try:
             share = float(text)
         except ValueError:
@@ -83,7 +85,7 @@ class Gate(click.ParamType[tuple[str, float]]):
     type=(click.IntRange(1, 10_000), click.Path()),
     metavar="N GRID.png",
     heading=FILES,
-    help="Write a sheet of the N pictures with the highest losses.",
+    help="Write a sheet of the N pictures with the highest losses, or the least overlap.",
 )
 @option(
     "--fail-under",
@@ -91,7 +93,7 @@ class Gate(click.ParamType[tuple[str, float]]):
     type=Gate(),
     multiple=True,
     help="End with status 1 if a number is lower: accuracy, top-K, or precision, recall, f1 as "
-    "means over the classes.",
+    "means over the classes; of pixels accuracy, mean-iou or dice.",
 )
 @option(
     "--batch-size",
@@ -138,13 +140,18 @@ def command(
     taken for a class, recall the share of a class that was taken for it, F1 their harmonic mean;
     where there are none the share is 0.
 
+    Of a model that tells the class of every pixel, with a folder of images/ and masks/:
+    intersection over union (IoU) and Dice of each class and as means over the classes, and the
+    share of pixels that are right.
+
     The default form shows all; --json is one object, with all numbers and the confusion matrix;
     the other forms have one row a class.
     """
     from cnntool.jobs import evaluate as job
     from cnntool.predict.model import TrainedModel
 
-    used = TrainedModel.load(model, device=run.device)
+    used = TrainedModel.load(model, device=run.device, tasks=("classify", "segment"))
+    _check_gates(gates, used.saved.task == "segment")
     files = Inputs(protected=(used.path,))
     if confusion is not None:
         job.check_result(confusion, "--confusion", (".png", ".csv"))
@@ -166,27 +173,34 @@ def command(
         if confusion is not None:
             job.write_confusion(found, confusion, str(sample), force=run.force)
         if top_losses is not None:
-            job.write_worst(found, sample.split, *top_losses, force=run.force)
+            job.write_worst(found, sample, used, *top_losses, force=run.force)
     finally:
         _show(found, str(sample), form)
     job.check_gates(found, gates)
 
 
-def _show(found: Evaluation, sample: str, form: str) -> None:
+def _check_gates(gates: tuple[tuple[str, float], ...], of_pixels: bool) -> None:
+    """Refuse numbers that there will not be, before anything is computed."""
+    for name, _ in gates:
+        (check_pixel_measure if of_pixels else check_measure)(name)
+
+
+def _show(found: Evaluation | PixelEvaluation, sample: str, form: str) -> None:
+    from cnntool.jobs import evaluate as job
+
+    columns = job.columns(found)
     if form == "json":
         emit(json_text(found.as_json()))
         return
     if form != "table":
-        with TableWriter(form, standard_output(), CLASS_COLUMNS) as writer:
+        with TableWriter(form, standard_output(), columns) as writer:
             for row in found.rows():
                 writer.row(row)
         return
-    from cnntool.jobs import evaluate as job
-
     emit(sample)
     for line in job.summary(found):
         emit(line)
-    _table(job.class_rows(found), CLASS_COLUMNS)
+    _table(job.class_rows(found), columns)
     if len(found.classes) <= job.MOST_CLASSES:
         _table(job.confusion_rows(found), None)
     else:

@@ -33,8 +33,8 @@ _SPOKEN = ("quiet", "verbose", "debug", "config", "progress")
 
 _CHOICES = (
     "epochs", "batch_size", "optimizer", "lr", "momentum", "schedule", "warmup", "weight_decay",
-    "dropout", "label_smoothing", "class_weight", "augment", "val_split", "patience", "limit",
-    "seed", "size", "fit", "color", "init",
+    "dropout", "loss", "label_smoothing", "class_weight", "augment", "val_split", "patience",
+    "limit", "seed", "size", "fit", "color", "init",
 )  # fmt: skip
 
 
@@ -85,6 +85,11 @@ class _ModelName(NetworkName):
 @option("--warmup", type=FiniteRange(0), metavar="EPOCHS", help="Epochs in which the rate rises.")
 @option("--weight-decay", type=FiniteRange(0, 10), metavar="X", help="Pull of weights towards 0.")
 @option("--dropout", type=FiniteRange(0, 0.99), metavar="P", help="Share of all dropout layers.")
+@option(
+    "--loss",
+    type=click.Choice(("cross-entropy", "dice", "both")),
+    help="What is made small; dice and both compare regions, where pixels have classes.",
+)
 @option(
     "--label-smoothing",
     type=FiniteRange(0, 0.9),

@@ -1,0 +1,137 @@
+"""A made data set as a folder: ``train/`` and ``test/`` with ``images/`` and ``masks/``.
+
+The folder is made beside its place and gets its name at the end, so it is there whole or not at
+all.
+"""
+
+# names stay strings: bytes that are no text pass through
+# ruff: noqa: PTH101, PTH104, PTH112, PTH113, PTH114
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from cnntool.data.made import Kind, made
+from cnntool.data.masks import IMAGES, MASKS
+from cnntool.errors import OptionError
+from cnntool.files import quote, system_failure, write_whole
+from cnntool.images.picture import Picture
+from cnntool.images.writing import encode
+
+TEST_EVERY = 10
+"""For so many pictures to learn from there is one to test with."""
+
+
+def parts(count: int) -> dict[str, int]:
+    """How many pictures each part has, for so many to learn from.
+
+    Example:
+        >>> parts(2000), parts(3)
+        ({'train': 2000, 'test': 200}, {'train': 3, 'test': 1})
+    """
+    return {"train": count, "test": max(1, count // TEST_EVERY)}
+
+
+def check(folder: str, *, force: bool) -> None:
+    """Refuse a place that is taken.
+
+    Raises:
+        OptionError: It is, and ``force`` is off or it is no folder.
+    """
+    if os.path.islink(folder) or os.path.isfile(folder):
+        raise OptionError(f"{quote(folder)} exists and is no folder; choose another")
+    if os.path.isdir(folder) and any(os.scandir(folder)) and not force:
+        raise OptionError(f"{quote(folder)} exists; -f (--force) replaces it")
+
+
+def make(
+    kind: Kind,
+    folder: str,
+    count: int,
+    *,
+    size: tuple[int, int],
+    seed: int,
+    force: bool = False,
+    progress: Callable[[int, int], None] | None = None,
+) -> None:
+    """Make a data set.
+
+    Args:
+        kind: What is in its pictures.
+        folder: Where it goes.
+        count: Pictures to learn from; there is a tenth as many to test with.
+        size: Rows and columns.
+        seed: At least 0.
+        force: Whether what lies there is replaced.
+        progress: Is told how many pictures are done, and how many there will be.
+
+    Raises:
+        OptionError: The place is taken.
+        SystemFailure: It cannot be written.
+    """
+    check(folder, force=force)
+    place = os.path.abspath(folder)
+    above, name = os.path.split(place)
+    try:
+        os.makedirs(above, exist_ok=True)
+        fresh = tempfile.mkdtemp(prefix=f".{name[:100]}.", suffix=".cnntool-tmp", dir=above)
+    except OSError as error:
+        raise system_failure(folder, error, "cannot be made") from error
+    try:
+        _fill(kind, fresh, count, size, seed, progress)
+        umask = os.umask(0)
+        os.umask(umask)
+        os.chmod(fresh, 0o777 & ~umask)
+        _name(fresh, place)
+    except OSError as error:
+        raise system_failure(folder, error) from error
+    finally:
+        shutil.rmtree(fresh, ignore_errors=True)
+
+
+def _fill(
+    kind: Kind,
+    folder: str,
+    count: int,
+    size: tuple[int, int],
+    seed: int,
+    progress: Callable[[int, int], None] | None,
+) -> None:
+    done, total = 0, sum(parts(count).values())
+    for number, (part, many) in enumerate(parts(count).items()):
+        digits = len(str(many - 1))
+        below = Path(folder, part)
+        (below / IMAGES).mkdir(parents=True)
+        (below / MASKS).mkdir()
+        for place in range(many):
+            image, mask = made(kind, size, seed=seed, part=number, number=place)
+            for where, pixels in ((IMAGES, image), (MASKS, mask)):
+                file = below / where / f"{place:0{digits}}.png"
+                write_whole(os.fspath(file), encode(Picture(pixels), "png"))
+            done += 1
+            if progress is not None:
+                progress(done, total)
+    write_whole(
+        os.path.join(folder, "classes.txt"), "".join(f"{c}\n" for c in kind.classes).encode()
+    )
+
+
+def _name(fresh: str, place: str) -> None:
+    """Give the folder its name; what lay there goes."""
+    if os.path.isdir(place):
+        old = tempfile.mkdtemp(dir=os.path.dirname(place), suffix=".cnntool-tmp", prefix=".old.")
+        os.rename(place, os.path.join(old, "old"))
+        try:
+            os.rename(fresh, place)
+        except OSError:
+            with contextlib.suppress(OSError):
+                os.rename(os.path.join(old, "old"), place)
+            raise
+        finally:
+            shutil.rmtree(old, ignore_errors=True)
+        return
+    os.rename(fresh, place)
