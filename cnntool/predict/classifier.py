@@ -1,9 +1,10 @@
 """Scores of pictures, the same for a picture whatever its neighbours are.
 
 How a matrix product is rounded depends on the shapes of its factors, so a picture alone and the
-same in a batch differ in their last digits. Here the network always sees groups of one size, the
-last one filled up with black: within one size the place and the neighbours change nothing, and
-neither do the number of workers and how many pictures come at once.
+same in a batch would differ in the digits that are told. Here the network always sees groups of one
+size, the last one filled up with black: within one size neighbours, workers and how many pictures
+come at once change nothing, and the place in a group at most the last bits, where the library that
+multiplies rounds some columns otherwise than others (OpenBLAS does with AVX2).
 """
 
 from __future__ import annotations

@@ -220,11 +220,12 @@ class Session:
             "train_accuracy": None if on_gpu else progress.right / max(progress.counted, 1),
             "val_loss": None if validation is None else validation.loss,
             "val_accuracy": None if validation is None else validation.accuracy,
-            "val_mean_iou": None if validation is None else validation.mean_iou,
             "lr": self.schedule.lr(progress.step - 1),
             "images_per_second": speed,
             "seconds": progress.seconds,
         }
+        if validation is not None and validation.mean_iou is not None:
+            row["val_mean_iou"] = validation.mean_iou
         progress.close_epoch(row)
         waited = progress.epoch - progress.best
         if self.options.patience and validation is not None:

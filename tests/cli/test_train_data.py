@@ -117,9 +117,7 @@ def test_masks(folder):
             pixels = np.full((8, 9), number % 2, np.uint8)
             Image.fromarray(pixels).save(folder / f"data/{place}/{number}.png")
     line = complaint("data", 2)
-    assert (
-        "'data': every pixel has a class there, and training tells one class of a picture" in line
-    )
+    assert "'data' has 2 classes for pixels of 8×9; let it end in 2×8×9, as unet and" in line
 
 
 def test_names_that_are_no_text(folder):

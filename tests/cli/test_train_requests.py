@@ -147,7 +147,7 @@ def test_dry_run_refuses_what_a_run_would(here):
         (["bars.npz", "--model", "flatten | dense 4"],
          "the network ends in 4 numbers, 'bars' has 3 classes; let it end in dense 3"),
         (["bars.npz", "--model", "conv 3 3"],
-         "the network ends in 3×10×8 numbers, 'bars' has 3 classes; let it end in dense 3"),
+         "the network ends in 3×10×8, 'bars' has 3 classes; let it end in dense 3"),
         (["bars.npz", "--model", "lenet5"], "layer 5.maxpool 'maxpool 2'"),
         (["bars.npz", "--model", "@none.txt"], "'none.txt': the specification cannot be read"),
     ],

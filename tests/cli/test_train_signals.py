@@ -181,15 +181,15 @@ def test_in_a_validation(here, monkeypatch, at):
     args = (*ARGUMENTS, "--batch-size", 20, "--epochs", 2)
     done("train", *args, "-o", "whole")
     with monkeypatch.context() as patch:
-        real, calls = Session.outputs, []
+        real, calls = Session.scores, []
 
-        def outputs(self, split, stop=None):
+        def scores(self, split, stop=None):
             calls.append(split)
             if len(calls) == at:
                 os.kill(os.getpid(), signal.SIGTERM)
             return real(self, split, stop)
 
-        patch.setattr(Session, "outputs", outputs)
+        patch.setattr(Session, "scores", scores)
         result = invoke("train", *args, "-o", "r")
     if at == 3:
         assert result.status == 0
@@ -206,7 +206,7 @@ def test_at_the_very_end(here, monkeypatch):
     done("train", *ARGUMENTS, "--epochs", 1, "-o", "whole")
     from cnntool.jobs import training_results
 
-    for name in ("tested", "facts", "write"):
+    for name in ("put_to_test", "facts", "write"):
         real = getattr(training_results, name)
 
         def stopped(*given, real=real, **options):

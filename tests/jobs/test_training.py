@@ -124,7 +124,7 @@ def test_a_built_in_network_gets_the_classes(loads):
     ("model", "kind", "message"),
     [
         ("flatten | dense 5", SpecError, "ends in 5 numbers, 'made' has 3 classes; let it end in"),
-        ("conv 3 3", SpecError, "ends in 3×4×3 numbers"),
+        ("conv 3 3", SpecError, "ends in 3×4×3, 'made' has 3"),
         ("conv 3 9", SpecError, "0.conv"),
         ("lenet9", NameNotFound, "unknown model 'lenet9'; did you mean"),
         ("a.safetensors", OptionError, "training starts from new weights"),
@@ -184,7 +184,7 @@ def test_many_classes_are_not_all_named():
     data = made(80, classes=[f"class {n}" for n in range(20)])
     text = training_plan.describe_data(data)["classes"]
     assert text.startswith("20: class 0 (4), class 1 (4), ")
-    assert text.endswith(", class 11 (4), and others of 4 to 4")
+    assert text.endswith(", class 11 (4), and 8 others")
     few = training_plan.describe_data(made(4))["classes"]
     assert few == "3: a (2), b (1), c (1)"
 

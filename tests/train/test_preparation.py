@@ -84,11 +84,19 @@ def test_how_pictures_are_fitted_is_kept():
     assert prepared(made(channels=3)).preprocessor.how.color == "rgb"
 
 
+def changed_by(found, x, step, offset, total):
+    """Pictures of a batch, whose labels stay as they are."""
+    labels = np.arange(x.shape[-1])
+    pictures, same = found.batch(x, labels, step, offset, total)
+    assert same is labels
+    return pictures
+
+
 def test_a_batch_without_changes_is_a_picture():
     found = prepared(made())
     x = made(8, seed=2).train.images.transpose(1, 2, 3, 0)
     assert found.augmentation is None
-    np.testing.assert_array_equal(found.batch(x, 3, 0, 8), found.picture(x))
+    np.testing.assert_array_equal(changed_by(found, x, 3, 0, 8), found.picture(x))
 
 
 def test_changes_come_before_the_normalisation():
@@ -98,7 +106,7 @@ def test_changes_come_before_the_normalisation():
     before = x.copy()
     changed = Augmentation.parse(text).apply(x, seed=11, step=3, offset=0, total=8)
     expected = Preprocessor(found.preprocessor.how, (7, 5)).prepare(changed)
-    np.testing.assert_array_equal(found.batch(x, 3, 0, 8), expected)
+    np.testing.assert_array_equal(changed_by(found, x, 3, 0, 8), expected)
     np.testing.assert_array_equal(x, before)
 
 
@@ -107,18 +115,22 @@ def test_however_a_batch_is_split(cuts):
     """Workers change their part as the whole would have been."""
     found = prepared(made(), augment="hflip p=0.5 | rotate 30 | noise 0.1", seed=3)
     x = np.ascontiguousarray(made(8, seed=2).train.images.transpose(1, 2, 3, 0))
-    whole = found.batch(x, 5, 0, 8)
+    whole = changed_by(found, x, 5, 0, 8)
     for begin, end in pairwise(cuts):
-        part = found.batch(np.ascontiguousarray(x[..., begin:end]), 5, begin, 8)
+        part = changed_by(found, np.ascontiguousarray(x[..., begin:end]), 5, begin, 8)
         np.testing.assert_allclose(part, whole[..., begin:end], rtol=1e-6, atol=1e-6)
 
 
 def test_other_changes_in_every_step_and_for_every_seed():
     x = np.ascontiguousarray(made(8, seed=2).train.images.transpose(1, 2, 3, 0))
     one, two = (prepared(made(), augment="shift 3", seed=seed) for seed in (1, 2))
-    batches = [one.batch(x, 0, 0, 8), one.batch(x, 1, 0, 8), two.batch(x, 0, 0, 8)]
+    batches = [
+        changed_by(one, x, 0, 0, 8),
+        changed_by(one, x, 1, 0, 8),
+        changed_by(two, x, 0, 0, 8),
+    ]
     assert len({batch.tobytes() for batch in batches}) == 3
-    np.testing.assert_array_equal(one.batch(x, 1, 0, 8), batches[1])
+    np.testing.assert_array_equal(changed_by(one, x, 1, 0, 8), batches[1])
 
 
 def test_prediction_changes_nothing_at_random():
@@ -135,5 +147,40 @@ def test_unknown_changes():
 def test_on_a_device(double):
     found = prepared(made(), augment="hflip p=0.5", seed=3)
     x = np.ascontiguousarray(made(8, seed=2).train.images.transpose(1, 2, 3, 0))
-    there = found.batch(double.to_device(x), 5, 0, 8)
-    np.testing.assert_allclose(double.to_host(there), found.batch(x, 5, 0, 8), rtol=1e-5, atol=1e-6)
+    there = changed_by(found, double.to_device(x), 5, 0, 8)
+    np.testing.assert_allclose(
+        double.to_host(there), changed_by(found, x, 5, 0, 8), rtol=1e-5, atol=1e-6
+    )
+
+
+def pixels(augment="", seed=3):
+    """Preparation of a data set with a class for every pixel, and a batch of it."""
+    rng = np.random.default_rng(5)
+    images = rng.integers(0, 256, (8, 1, 7, 5), dtype=np.uint8)
+    split = Split(images, rng.integers(0, 3, (8, 7, 5)).astype(np.uint8))
+    found = prepared(Dataset("m", ("a", "b", "c"), split), augment=augment, seed=seed)
+    return found, np.ascontiguousarray(np.moveaxis(images, 0, -1)), np.moveaxis(split.labels, 0, -1)
+
+
+def test_masks_move_with_their_pictures():
+    found, x, masks = pixels("shift 2px")
+    assert found.moves_labels
+    whole, moved = found.batch(x, masks, 4, 0, 8)
+    shifts = Augmentation.parse("shift 2px").drawn((7, 5), 8, seed=3, step=4)
+    for n, ((drawn,),) in enumerate(zip(shifts, strict=True)):
+        down, across = round(drawn["down"]), round(drawn["across"])
+        expected = np.full((7, 5), 255)
+        for row, column in np.ndindex(7, 5):
+            if 0 <= row - down < 7 and 0 <= column - across < 5:
+                expected[row, column] = masks[row - down, column - across, n]
+        np.testing.assert_array_equal(moved[..., n], expected)
+    part, own = found.batch(np.ascontiguousarray(x[..., 3:]), masks[..., 3:], 4, 3, 8)
+    np.testing.assert_array_equal(own, moved[..., 3:])
+    np.testing.assert_allclose(part, whole[..., 3:], rtol=1e-6)
+
+
+@pytest.mark.parametrize("augment", ["", "noise 3 | brightness 0.2"])
+def test_masks_that_stay(augment):
+    found, x, masks = pixels(augment)
+    assert not found.moves_labels
+    assert found.batch(x, masks, 4, 0, 8)[1] is masks

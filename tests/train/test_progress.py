@@ -12,13 +12,14 @@ from cnntool.train.progress import ROW_NAMES, Progress
 def some():
     progress = Progress()
     for loss, right, images in ((1.5, 3, 10), (0.1 + 0.2, 7, 10), (1 / 3, 2, 4)):
-        progress.count(loss, right, images)
+        progress.count(loss, images, right, 2 * images)
     return progress
 
 
 def test_steps_are_summed_by_pictures():
     progress = some()
     assert (progress.batch, progress.step, progress.right, progress.seen) == (3, 3, 12, 24)
+    assert progress.counted == 48
     assert progress.loss == pytest.approx(1.5 * 10 + 0.3 * 10 + 4 / 3)
 
 
@@ -31,13 +32,14 @@ def test_an_epoch_ends():
     assert progress.history == [{"epoch": 1, "train_loss": 0.5}]
     assert (progress.epoch, progress.step, progress.seconds) == (1, 3, 5.0)
     assert (progress.batch, progress.right, progress.seen, progress.loss) == (0, 0, 0, 0.0)
+    assert progress.counted == 0
     assert progress.epoch_seconds == 0.0
 
 
 def test_bit_by_bit():
     progress = some()
     progress.close_epoch(dict.fromkeys(ROW_NAMES, 0.1 + 0.2) | {"epoch": 1, "val_loss": None})
-    progress.count(math.pi, 1, 3)
+    progress.count(math.pi, 3, 1, 3)
     progress.best, progress.best_value, progress.stopped_early = 1, 2 / 3, True
     found = Progress.from_json(json.loads(json.dumps(progress.as_json())))
     assert found == progress

@@ -142,7 +142,11 @@ def test_metrics(tmp_path):
         b"2,0.333333,0.5,,1,4e-07,12345.7,2.5\n"
     )
     run_folder.write_metrics(str(tmp_path), [])
-    assert (tmp_path / "metrics.csv").read_text() == ",".join(ROW_NAMES) + "\n"
+    plain = [name for name in ROW_NAMES if name != "val_mean_iou"]
+    assert (tmp_path / "metrics.csv").read_text() == ",".join(plain) + "\n"
+    run_folder.write_metrics(str(tmp_path), [{**ROW, "val_mean_iou": 0.25}])
+    lines = (tmp_path / "metrics.csv").read_text().splitlines()
+    assert lines[0] == ",".join(ROW_NAMES) and lines[1] == "1,0.333333,0.5,,,0.25,4e-07,12345.7,2.5"
 
 
 def test_run_json(tmp_path):

@@ -5,10 +5,9 @@ all.
 """
 
 # names stay strings: bytes that are no text pass through
-# ruff: noqa: PTH101, PTH104, PTH112, PTH113, PTH114
+# ruff: noqa: PTH101, PTH104, PTH106, PTH112, PTH113, PTH114, PTH208
 from __future__ import annotations
 
-import contextlib
 import os
 import shutil
 import tempfile
@@ -44,7 +43,7 @@ def check(folder: str, *, force: bool) -> None:
     """
     if os.path.islink(folder) or os.path.isfile(folder):
         raise OptionError(f"{quote(folder)} exists and is no folder; choose another")
-    if os.path.isdir(folder) and any(os.scandir(folder)) and not force:
+    if os.path.isdir(folder) and os.listdir(folder) and not force:
         raise OptionError(f"{quote(folder)} exists; -f (--force) replaces it")
 
 
@@ -121,17 +120,17 @@ def _fill(
 
 
 def _name(fresh: str, place: str) -> None:
-    """Give the folder its name; what lay there goes."""
-    if os.path.isdir(place):
-        old = tempfile.mkdtemp(dir=os.path.dirname(place), suffix=".cnntool-tmp", prefix=".old.")
-        os.rename(place, os.path.join(old, "old"))
-        try:
-            os.rename(fresh, place)
-        except OSError:
-            with contextlib.suppress(OSError):
-                os.rename(os.path.join(old, "old"), place)
-            raise
-        finally:
-            shutil.rmtree(old, ignore_errors=True)
+    """Give the folder its name; what lay there goes when that is done."""
+    if not os.path.isdir(place):
+        os.rename(fresh, place)
         return
-    os.rename(fresh, place)
+    aside = tempfile.mkdtemp(prefix=".old.", suffix=".cnntool-tmp", dir=os.path.dirname(place))
+    old = os.path.join(aside, os.path.basename(place))
+    os.rename(place, old)
+    try:
+        os.rename(fresh, place)
+    except OSError:
+        os.rename(old, place)  # if that fails too, it stays where it is
+        os.rmdir(aside)
+        raise
+    shutil.rmtree(aside, ignore_errors=True)
