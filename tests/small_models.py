@@ -5,8 +5,8 @@ import dataclasses
 import numpy as np
 
 from cnntool.nn import parse, trace
+from cnntool.nn.contradictions import tensor_shapes
 from cnntool.nn.modelfile import Preprocessing, SavedModel
-from cnntool.nn.saved_model import tensor_shapes
 
 SPEC = "conv 2 3 stride=2x1 bias=no\nbatchnorm | relu  # small\nflatten | dense 3"
 

@@ -19,11 +19,14 @@ class Split:
         labels: (M,), class numbers from 0. In a data set for segmentation (M, H, W) uint8, the
             class of each pixel, or 255 for none.
         paths: Where each picture came from; empty if they are not files.
+        vectors: (M, K), numbers that come with each picture, such as a caption's embedding; None
+            if none do.
     """
 
     images: NDArray[np.uint8]
     labels: NDArray[np.int64]
     paths: tuple[str, ...] = ()
+    vectors: NDArray[np.float32] | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -32,7 +35,8 @@ class Split:
         """Some of them."""
         chosen = np.arange(len(self))[numbers]
         paths = tuple(self.paths[n] for n in chosen) if self.paths else ()
-        return Split(self.images[numbers], self.labels[numbers], paths)
+        vectors = None if self.vectors is None else self.vectors[numbers]
+        return Split(self.images[numbers], self.labels[numbers], paths, vectors)
 
 
 @dataclass(frozen=True, eq=False)

@@ -22,6 +22,7 @@ from cnntool.predict.preprocess import Preprocessor
 from cnntool.train import run_folder
 from cnntool.train.hog_logreg import L2, NAME, fit
 from cnntool.train.options import CLASS_WEIGHTS, flag
+from cnntool.train.progress import ONLY_OF_PIXELS, ROW_NAMES
 from cnntool.train.session import balanced
 
 TAKEN = ("weight_decay", "class_weight", "limit", "seed", "size", "fit", "color")
@@ -162,7 +163,8 @@ def train(
         seconds=seconds,
     )
     run_folder.prepare(folder)
-    results.write(outcome, model, [], run, data, NAME)
+    columns = [name for name in ROW_NAMES if name not in ONLY_OF_PIXELS]
+    results.write(outcome, model, results.Epochs([], columns), run, data, NAME)
     return outcome
 
 

@@ -15,6 +15,7 @@ from cnntool.errors import NameNotFound, OptionError
 from cnntool.files import quote
 from cnntool.models import MODELS, create, find
 from cnntool.nn.calculator import Question, calculate
+from cnntool.nn.gan_spec import is_gan
 from cnntool.nn.layer_rows import LayerRow, Trace
 from cnntool.nn.layer_words import ALIASES, COMBINATORS, LAYERS, canonical
 from cnntool.nn.shapes import trace
@@ -82,6 +83,18 @@ def network(text: str, classes: int | None = None) -> Spec:
             "model", word, [*MODELS, *LAYERS, *COMBINATORS, *ALIASES], "cnntool models"
         )
     return Spec.of(text)
+
+
+def gan_text(model: str | None) -> str | None:
+    """What ``--model`` says: the text of ``@FILE`` if that holds adversarial networks, else itself.
+
+    Raises:
+        OptionError: The file cannot be read.
+    """
+    if model is None or not model.startswith("@") or model == "@":
+        return model
+    text = read_text(model.removeprefix("@"))
+    return text if is_gan(text) else model
 
 
 def read_text(source: str, stdin: BinaryIO | None = None) -> str:

@@ -218,7 +218,9 @@ def _with_dropout(spec: Spec, share: float | None) -> str:
     return format_spec(chain)
 
 
-def resumed(folder: str, epochs: int | None = None) -> tuple[checkpoint.Checkpoint, list[str]]:
+def resumed(
+    folder: str, epochs: int | None = None
+) -> tuple[checkpoint.Checkpoint[Any, Any], list[str]]:
     """The checkpoint of a run to go on from, with more epochs if asked for, and complaints.
 
     Raises:
@@ -246,13 +248,13 @@ def resumed(folder: str, epochs: int | None = None) -> tuple[checkpoint.Checkpoi
     ), complaints
 
 
-def _where(found: checkpoint.Checkpoint) -> str:
+def _where(found: checkpoint.Checkpoint[Any, Any]) -> str:
     progress = found.progress
     more = f" and {progress.batch} batches" if progress.batch else ""
     return f"{progress.epoch} epoch{'s' if progress.epoch != 1 else ''}{more}"
 
 
-def _fixed(found: checkpoint.Checkpoint) -> str:
+def _fixed(found: checkpoint.Checkpoint[Any, Any]) -> str:
     """Why a training cannot become longer or shorter; empty if it can."""
     options = found.options
     if found.progress.stopped_early:
@@ -265,11 +267,11 @@ def _fixed(found: checkpoint.Checkpoint) -> str:
     )
 
 
-def replan(found: checkpoint.Checkpoint) -> Plan:
-    """The plan of a training that goes on, with its data loaded again.
+def data_again(found: checkpoint.Checkpoint[Any, Any]) -> Dataset:
+    """The data of a training that goes on, loaded again.
 
     Raises:
-        ModelFileError: The data have changed or are gone; the message says in what they differ.
+        ModelFileError: They have changed or are gone; the message says in what they differ.
     """
     options = found.options
     try:
@@ -286,10 +288,10 @@ def replan(found: checkpoint.Checkpoint) -> Plan:
             f"{quote(options.dataset)} is not what the training began with: {difference}; bring "
             "it back, or start anew"
         )
-    return Plan(options, data, f"{data.name}-{options.model}", data.notes)
+    return data
 
 
-def _difference(found: checkpoint.Checkpoint, data: Dataset) -> str:
+def _difference(found: checkpoint.Checkpoint[Any, Any], data: Dataset) -> str:
     """In what data differ from those of a checkpoint; empty if they are the same."""
     options = found.options
     if options.classes != data.classes:

@@ -59,6 +59,19 @@ class Outcome:
         return found
 
 
+@dataclass(frozen=True)
+class Epochs:
+    """How a training went.
+
+    Attributes:
+        rows: One an epoch.
+        columns: Of ``metrics.csv``.
+    """
+
+    rows: Sequence[Mapping[str, Any]]
+    columns: Sequence[str]
+
+
 def put_to_test(
     outcome: Outcome, network: Network, preprocessor: Preprocessor, data: Dataset, threads: int
 ) -> None:
@@ -121,7 +134,7 @@ def facts(
 def write(
     outcome: Outcome,
     model: SavedModel,
-    epochs: Sequence[Mapping[str, Any]],
+    epochs: Epochs,
     run: Mapping[str, Any],
     data: Dataset,
     title: str,
@@ -138,7 +151,7 @@ def write(
 
     modelfile.save_model(os.path.join(folder, run_folder.MODEL), model, force=True)
     written(run_folder.MODEL)
-    run_folder.write_metrics(folder, epochs)
+    run_folder.write_metrics(folder, epochs.rows, epochs.columns)
     written(run_folder.METRICS)
     run_folder.write_run(folder, run)
     written(run_folder.RUN)
@@ -156,11 +169,11 @@ def write(
     if outcome.samples is not None:
         run_folder.write_picture(folder, run_folder.SAMPLES, outcome.samples)
         written(run_folder.SAMPLES)
-    if epochs:
+    if epochs.rows:
         from cnntool.report import curves
 
         try:
-            picture = curves.curves_png(epochs, f"{data.name}: {title}", outcome.scores)
+            picture = curves.curves_png(epochs.rows, f"{data.name}: {title}", outcome.scores)
         except MissingPackage as error:
             outcome.notes.append(error.message)
             return

@@ -13,6 +13,8 @@ The layout is that of :mod:`cnntool.nn.tensor_file`. Its metadata are texts::
     history          {"accuracy": "0.991", …}
     features         {"kind": "hog", "size": [28, 28], "orientations": 9, …}; only where the
                      network gets features instead of pictures
+    generation       {"condition": "class", "latent": 64, "later": [{"spec": …}], …}; only where
+                     pictures are made of more than numbers, or in more than one stage
 
 and its arrays are the parameters and buffers of the specification, no more and no fewer, as
 float32. Numbers come back exactly as they were.
@@ -37,7 +39,9 @@ from cnntool.errors import ModelFileError
 from cnntool.files import quote, write_whole
 from cnntool.grammar import shown
 from cnntool.nn import strict_json
-from cnntool.nn.saved_model import Contradiction, HogFeatures, Preprocessing, SavedModel, check
+from cnntool.nn.contradictions import Contradiction
+from cnntool.nn.generation import Generation, Maker
+from cnntool.nn.saved_model import HogFeatures, Preprocessing, SavedModel, check
 from cnntool.nn.tensor_file import decode, encode, read_bytes
 
 __all__ = [
@@ -64,6 +68,7 @@ _ENTRIES = (
     "history",
 )  # fmt: skip
 _FEATURES = "features"  # an entry of models that have some
+_GENERATION = "generation"  # and another
 _VERSION = re.compile(r"[1-9][0-9]{0,5}")
 
 
@@ -171,6 +176,8 @@ def _metadata(model: SavedModel) -> dict[str, str]:
     }
     if model.features is not None:
         texts[_FEATURES] = json.dumps({"kind": "hog", **dataclasses.asdict(model.features)})
+    if model.generation is not None:
+        texts[_GENERATION] = json.dumps(dataclasses.asdict(model.generation))
     return texts
 
 
@@ -181,7 +188,7 @@ def _model(texts: Mapping[str, str], tensors: dict[str, NDArray[Any]]) -> SavedM
         if name not in texts:
             raise Contradiction(f"its metadata have no entry '{name}'")
     for name in texts:
-        if name not in (*_ENTRIES, _FEATURES):
+        if name not in (*_ENTRIES, _FEATURES, _GENERATION):
             raise Contradiction(
                 f"its metadata have an entry '{shown(name)}', which version {VERSION} has not"
             )
@@ -197,6 +204,7 @@ def _model(texts: Mapping[str, str], tensors: dict[str, NDArray[Any]]) -> SavedM
         classes=tuple(_parsed(texts, "classes", list)),
         preprocessing=Preprocessing(**{name: _real(value) for name, value in how.items()}),
         features=_features(texts),
+        generation=_generation(texts),
         name=texts["name"],
         history=_parsed(texts, "history", dict),
     )
@@ -213,6 +221,30 @@ def _features(texts: Mapping[str, str]) -> HogFeatures | None:
         raise Contradiction("the kind of its features is unknown; possible is hog")
     sizes = {name: tuple(value) for name, value in found.items() if isinstance(value, list)}
     return HogFeatures(**{**found, **sizes})
+
+
+def _generation(texts: Mapping[str, str]) -> Generation | None:
+    if _GENERATION not in texts:
+        return None
+    found = _parsed(texts, _GENERATION, dict)
+    _check_fields("generation", found, Generation)
+    later = found.pop("later")
+    if not isinstance(later, list):
+        raise Contradiction("the later stages of its generation are no list")
+    makers = []
+    for maker in later:
+        if not isinstance(maker, dict):
+            raise Contradiction("a later stage of its generation is no object")
+        _check_fields("later stage", maker, Maker)
+        sizes = maker.pop("input")
+        makers.append(Maker(**maker, input=tuple(sizes) if isinstance(sizes, list) else sizes))
+    return Generation(**found, later=tuple(makers))
+
+
+def _check_fields(what: str, found: Mapping[str, Any], kind: type) -> None:
+    fields = [field.name for field in dataclasses.fields(kind)]
+    if sorted(found) != sorted(fields):
+        raise Contradiction(f"its {what} must say {', '.join(fields)}, and no more")
 
 
 def _check_version(texts: Mapping[str, str]) -> None:

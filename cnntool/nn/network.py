@@ -212,29 +212,37 @@ class Network:
             )[0]
         return y
 
-    def team(self, workers: int, work: Work) -> Team:
+    def team(self, workers: int, work: Work, *others: Network) -> Team:
         """Workers for this network, which see its weights however they change.
 
         Args:
             workers: How many; one on a GPU.
             work: What each does with its part of a batch.
+            others: More networks that they work with.
         """
         if self.device.is_gpu:
             return ThreadTeam(1, work)
-        reduced = max(
-            (4 * tensor.size for row in self.trace.rows for tensor in row.buffers), default=0
-        )
+        networks = (self, *others)
+        tensors = (t for one in networks for row in one.trace.rows for t in row.buffers)
+        reduced = max((4 * tensor.size for tensor in tensors), default=0)
         found = processes.team(workers, work, reduced=reduced + 16)
-        if found.workers > 1 and not self._shared:
-            for name in ("parameters", "buffers"):
-                old = getattr(self, name)
-                new = found.empty(old.shape, old.dtype)
-                new[...] = old
-                setattr(self, name, new)
-            self._shared = True
-            self.tensors.update(self.views(self.parameters, self.places))
-            self.tensors.update(self.views(self.buffers, self._kept))
+        if found.workers > 1:
+            for one in networks:
+                one._share(found)
         return found
+
+    def _share(self, team: Team) -> None:
+        """Move the weights to where workers see them."""
+        if self._shared:
+            return
+        for name in ("parameters", "buffers"):
+            old = getattr(self, name)
+            new = team.empty(old.shape, old.dtype)
+            new[...] = old
+            setattr(self, name, new)
+        self._shared = True
+        self.tensors.update(self.views(self.parameters, self.places))
+        self.tensors.update(self.views(self.buffers, self._kept))
 
 
 def _length(places: dict[str, slice]) -> int:

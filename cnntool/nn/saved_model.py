@@ -18,7 +18,17 @@ from numpy.typing import NDArray
 
 from cnntool.errors import SpecError
 from cnntool.grammar import shown
+from cnntool.nn.contradictions import (
+    MAX_ACTIVATION,
+    Contradiction,
+    check_activations,
+    check_choice,
+    check_number,
+    tensor_shapes,
+    told,
+)
 from cnntool.nn.facts import Shape, times
+from cnntool.nn.generation import Generation, check_generation
 from cnntool.nn.layer_rows import Trace
 from cnntool.nn.shapes import trace
 from cnntool.nn.spec import parse
@@ -35,12 +45,6 @@ FITS = ("stretch", "crop", "pad")
 
 HOG_NORMS = ("l1", "l1-sqrt", "l2", "l2-hys")
 """How blocks of histograms of gradients are normalised."""
-
-MAX_ACTIVATION = 1 << 28
-"""Most numbers of the input and of each layer's output for one input: 1 GiB as float32.
-
-A specification of a few words can ask for terabytes; no file that is loaded may.
-"""
 
 _SMALLEST, _LARGEST = 1e-6, 1e6  # float32 bears products and quotients of such numbers
 _LONGEST_CLASS = 1000
@@ -133,6 +137,7 @@ class SavedModel:
         preprocessing: How pictures are made ready; for ``generate``, how those that it imitates
             were.
         features: What the network gets instead of pictures; None: the pictures themselves.
+        generation: How pictures are made, for ``generate``; None: of numbers alone, at once.
         name: Of the built-in network that it is, if it is one.
         history: What was done, in free words: options of the training, accuracy, version.
     """
@@ -144,6 +149,7 @@ class SavedModel:
     classes: tuple[str, ...] = ()
     preprocessing: Preprocessing = field(default_factory=Preprocessing)
     features: HogFeatures | None = None
+    generation: Generation | None = None
     name: str = ""
     history: Mapping[str, str] = field(default_factory=dict, repr=False)
 
@@ -154,24 +160,6 @@ class SavedModel:
             SpecError: The specification cannot be read, or does not fit the input.
         """
         return trace(parse(self.spec), self.input)
-
-
-class Contradiction(ValueError):
-    """What is wrong with a model; the name of its file is put in front by who knows it."""
-
-
-def tensor_shapes(found: Trace) -> dict[str, tuple[int, ...]]:
-    """Name and shape of each array of a network, layer by layer.
-
-    Example:
-        >>> tensor_shapes(trace(parse("conv 6 5 | relu | batchnorm"), (1, 9, 9)))["0.conv.weight"]
-        (6, 1, 5, 5)
-    """
-    return {
-        f"{row.name}.{tensor.name}": tensor.shape
-        for row in found.rows
-        for tensor in (*row.parameters, *row.buffers)
-    }
 
 
 def check(model: SavedModel) -> dict[str, tuple[int, ...]]:
@@ -194,30 +182,23 @@ def check(model: SavedModel) -> dict[str, tuple[int, ...]]:
         and all(type(n) is int and 1 <= n <= MAX_MAPS for n in input)
     ):
         raise Contradiction(
-            f"its input is {_told(input)}; it must be (C, H, W) or (n,), each from 1 to {MAX_MAPS}"
+            f"its input is {told(input)}; it must be (C, H, W) or (n,), each from 1 to {MAX_MAPS}"
         )
     try:
         found = model.trace()
     except SpecError as error:
         raise Contradiction(f"its specification cannot be used: {error}") from None
-    _check_activations(found)
+    check_activations(found)
     _check_preprocessing(model.preprocessing)
     _check_features(model)
     _check_task(model, found.output)
     shapes = tensor_shapes(found)
+    if model.generation is not None:
+        if model.task != "generate":
+            raise Contradiction(f"it says how it generates, and its task is {model.task}")
+        shapes |= check_generation(model.generation, found, len(model.classes))
     _check_tensors(model.tensors, shapes)
     return shapes
-
-
-def _check_activations(found: Trace) -> None:
-    outputs = [("its input", found.input)]
-    outputs += [(f"its layer {shown(row.name)}", row.output) for row in found.rows]
-    for which, shape in outputs:
-        if math.prod(shape) > MAX_ACTIVATION:
-            raise Contradiction(
-                f"{which} has {math.prod(shape)} numbers, more than the {MAX_ACTIVATION} that a "
-                "model file may ask for"
-            )
 
 
 def _check_words(model: SavedModel) -> None:
@@ -225,10 +206,10 @@ def _check_words(model: SavedModel) -> None:
         raise Contradiction("its specification is no text")
     if not isinstance(model.name, str) or not _NAME.fullmatch(model.name):
         raise Contradiction(
-            f"its network is called {_told(model.name)}; such names are of a-z, 0-9, '-', "
+            f"its network is called {told(model.name)}; such names are of a-z, 0-9, '-', "
             "'.' and '_'"
         )
-    _check_choice("task", model.task, TASKS)
+    check_choice("task", model.task, TASKS)
     if not isinstance(model.classes, tuple) or not all(_is_class(name) for name in model.classes):
         raise Contradiction(
             f"its classes are no names; each must be a text of 1 to {_LONGEST_CLASS} characters"
@@ -258,45 +239,18 @@ def _is_text(text: object) -> bool:
     return True
 
 
-def _told(value: object) -> str:
-    """A value for a message; nested ones, which may be of any depth, are not looked into."""
-    if isinstance(value, str):
-        return f"'{shown(value)}'"
-    if isinstance(value, tuple) and all(type(item) is int for item in value):
-        return shown(str(value))
-    if value is None or isinstance(value, int | float):
-        return shown(str(value))
-    return f"a {type(value).__name__}"
-
-
-def _check_choice(what: str, value: object, known: tuple[str, ...]) -> None:
-    if not isinstance(value, str) or value not in known:
-        raise Contradiction(f"its {what} is {_told(value)}; possible are {', '.join(known)}")
-
-
 def _check_preprocessing(given: Preprocessing) -> None:
-    _check_choice("colour mode", given.color, tuple(COLORS))
-    _check_choice("fit", given.fit, FITS)
-    _check_number("scale", given.scale, _SMALLEST, _LARGEST)
-    _check_number("background", given.background, 0, 1)
+    check_choice("colour mode", given.color, tuple(COLORS))
+    check_choice("fit", given.fit, FITS)
+    check_number("scale", given.scale, _SMALLEST, _LARGEST)
+    check_number("background", given.background, 0, 1)
     if given.brightness is not None:
-        _check_number("brightness", given.brightness, 0, 1)
+        check_number("brightness", given.brightness, 0, 1)
     for name, values, low in (("mean", given.mean, -_LARGEST), ("std", given.std, _SMALLEST)):
         if not isinstance(values, tuple) or len(values) != given.channels:
             raise Contradiction(f"its {name} must be one number a channel: {given.channels}")
         for value in values:
-            _check_number(name, value, low, _LARGEST)
-
-
-def _check_number(what: str, value: object, low: float, high: float) -> None:
-    if (
-        isinstance(value, bool)
-        or not isinstance(value, int | float)
-        or not low <= value <= high  # no NaN either
-    ):
-        raise Contradiction(
-            f"its {what} is {_told(value)}; it must be a number from {low:g} to {high:g}"
-        )
+            check_number(name, value, low, _LARGEST)
 
 
 def _check_features(model: SavedModel) -> None:
@@ -305,7 +259,7 @@ def _check_features(model: SavedModel) -> None:
     if given is None:
         return
     if not isinstance(given, HogFeatures):
-        raise Contradiction(f"its features are {_told(given)}; they must be HogFeatures or None")
+        raise Contradiction(f"its features are {told(given)}; they must be HogFeatures or None")
     for name in ("size", "cell", "block"):
         sides = getattr(given, name)
         if not (
@@ -314,14 +268,14 @@ def _check_features(model: SavedModel) -> None:
             and all(type(n) is int and 1 <= n <= MAX_MAPS for n in sides)
         ):
             raise Contradiction(
-                f"the {name} of its features is {_told(sides)}; it must be two whole numbers, rows "
+                f"the {name} of its features is {told(sides)}; it must be two whole numbers, rows "
                 f"and columns, each from 1 to {MAX_MAPS}"
             )
     if type(given.orientations) is not int or not 1 <= given.orientations <= 360:
         raise Contradiction(
-            f"its features have {_told(given.orientations)} orientations; possible are 1 to 360"
+            f"its features have {told(given.orientations)} orientations; possible are 1 to 360"
         )
-    _check_choice("norm of features", given.norm, HOG_NORMS)
+    check_choice("norm of features", given.norm, HOG_NORMS)
     if type(given.signed) is not bool or type(given.sqrt) is not bool:
         raise Contradiction("'signed' and 'sqrt' of its features must be true or false")
     pixels = how.channels * math.prod(given.size)

@@ -69,16 +69,12 @@ class TrainedModel:
                 takes no pictures.
             DeviceError: The device does not work.
         """
-        file = find_model(path)
-        data = read_bytes(file, limit=MAX_BYTES)
-        try:
-            saved = decode_model(data, where=quote(file))
-        except ModelFileError:
-            if kind := foreign(data):
-                raise ModelFileError(f"{quote(file)}: {kind}; {_ADVICE}") from None
-            raise
-        del data
-        _check_use(saved, quote(file), tasks)
+        file, saved = load_saved(path, tasks=tasks)
+        if len(saved.input) != 3 and saved.features is None:
+            raise OptionError(
+                f"{quote(file)}: it takes vectors of {times(saved.input)}; one that takes pictures "
+                "is needed here"
+            )
         on = device if isinstance(device, Backend) else backend.get(device)
         network = Network(parse(saved.spec), saved.input, device=on)
         network.load(saved.tensors)
@@ -116,6 +112,30 @@ class TrainedModel:
         )
 
 
+def load_saved(path: str | os.PathLike[str], *, tasks: Sequence[str]) -> tuple[str, SavedModel]:
+    """The name of a model's file, and what it says.
+
+    Args:
+        path: A model file, or a folder with one.
+        tasks: What it may be for, of :data:`cnntool.nn.saved_model.TASKS`.
+
+    Raises:
+        InputError: There is no such file, or it cannot be read.
+        ModelFileError: It is no model, damaged, or of a newer version; a folder without one.
+        OptionError: A built-in network without weights, or a model for another task.
+    """
+    file = find_model(path)
+    data = read_bytes(file, limit=MAX_BYTES)
+    try:
+        saved = decode_model(data, where=quote(file))
+    except ModelFileError:
+        if kind := foreign(data):
+            raise ModelFileError(f"{quote(file)}: {kind}; {_ADVICE}") from None
+        raise
+    _check_use(saved, quote(file), tasks)
+    return file, saved
+
+
 def find_model(path: str | os.PathLike[str]) -> str:
     """The file of a model that is named by itself or by the folder of its run.
 
@@ -149,8 +169,3 @@ def _check_use(saved: SavedModel, where: str, tasks: Sequence[str]) -> None:
         needed = {"classify": "a classifier", "segment": "one that segments", "generate": "a maker"}
         wanted = " or ".join(needed[task] for task in tasks)
         raise OptionError(f"{where}: a model that {does[saved.task]}; {wanted} is needed here")
-    if len(saved.input) != 3 and saved.features is None:
-        raise OptionError(
-            f"{where}: it takes vectors of {times(saved.input)}; one that takes pictures "
-            "is needed here"
-        )

@@ -14,7 +14,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from cnntool.errors import Diverged, ModelFileError, SystemFailure
 from cnntool.files import quote, system_failure, write_whole
 from cnntool.nn import tensor_file
+from cnntool.train.gan_options import GanOptions, GanProgress
 from cnntool.train.options import Options
 from cnntool.train.progress import Progress
 
@@ -31,22 +32,32 @@ NAMES = ("checkpoint.next.safetensors", "checkpoint.safetensors", "checkpoint.pr
 
 MAX_BYTES = 16 << 30
 
+Kind = TypeVar("Kind", Options, GanOptions)
+How = TypeVar("How", Progress, GanProgress)
+
+SUPERVISED, ADVERSARIAL = "supervised", "adversarial"
+KINDS: Mapping[str, tuple[Any, Any]] = {
+    SUPERVISED: (Options, Progress),
+    ADVERSARIAL: (GanOptions, GanProgress),
+}
+"""Kinds of trainings: what their options and their progress are."""
+
 
 @dataclass(frozen=True, eq=False)
-class Checkpoint:
+class Checkpoint(Generic[Kind, How]):
     """Everything that a training goes on from.
 
     Attributes:
         options: What the training is.
         progress: How far it has come.
-        weights: Parameters and buffers of the network by name.
-        optimiser: State of the optimiser by name.
+        weights: Parameters and buffers of the network by name; of several, ``generator/…``.
+        optimiser: State of the optimiser by name, likewise.
         best: Weights of the best epoch by name; empty if there is none.
         facts: Texts beside it: fingerprint of the data, threads, version.
     """
 
-    options: Options
-    progress: Progress
+    options: Kind
+    progress: How
     weights: Mapping[str, NDArray[Any]]
     optimiser: Mapping[str, NDArray[Any]]
     best: Mapping[str, NDArray[Any]]
@@ -72,6 +83,7 @@ class Checkpoint:
             {
                 "format": FORMAT,
                 "version": VERSION,
+                "kind": ADVERSARIAL if isinstance(self.options, GanOptions) else SUPERVISED,
                 "options": json.dumps(self.options.as_json()),
                 "progress": json.dumps(self.progress.as_json()),
                 "facts": json.dumps(dict(self.facts)),
@@ -79,7 +91,7 @@ class Checkpoint:
         )
 
 
-def decode(data: bytes | bytearray, where: str) -> Checkpoint:
+def decode(data: bytes | bytearray, where: str) -> Checkpoint[Any, Any]:
     """A checkpoint from the bytes of a file.
 
     Raises:
@@ -106,9 +118,10 @@ def decode(data: bytes | bytearray, where: str) -> Checkpoint:
         )
         if not isinstance(facts, dict) or not all(isinstance(x, str) for x in facts.values()):
             raise TypeError("'facts' are no texts by name")
+        made, counted = KINDS[file.metadata["kind"]]
         return Checkpoint(
-            Options.from_json(options),
-            Progress.from_json(progress),
+            made.from_json(options),
+            counted.from_json(progress),
             groups["weights"],
             groups["optimiser"],
             groups["best"],
@@ -120,7 +133,7 @@ def decode(data: bytes | bytearray, where: str) -> Checkpoint:
         raise ModelFileError(f"{where} does not say what a checkpoint says: {error}") from error
 
 
-def save(folder: str, checkpoint: Checkpoint) -> None:
+def save(folder: str, checkpoint: Checkpoint[Any, Any]) -> None:
     """Write a checkpoint into a run's folder, and keep the one before it.
 
     Raises:
@@ -146,13 +159,13 @@ def save(folder: str, checkpoint: Checkpoint) -> None:
         raise system_failure(current, error) from error
 
 
-def newest(folder: str) -> tuple[Checkpoint, list[str]]:
+def newest(folder: str) -> tuple[Checkpoint[Any, Any], list[str]]:
     """The checkpoint that came furthest, and complaints about damaged ones.
 
     Raises:
         ModelFileError: There is none, or all are damaged.
     """
-    found: list[Checkpoint] = []
+    found: list[Checkpoint[Any, Any]] = []
     complaints: list[str] = []
     for name in NAMES:
         path = os.path.join(folder, name)

@@ -112,18 +112,25 @@ class Options:
         Raises:
             ModelFileError: There are others, or some are missing.
         """
-        known = {field.name for field in fields(cls)}
-        if set(values) != known:
-            wrong = sorted(set(values) ^ known)[0]
-            raise ModelFileError(
-                f"the checkpoint's options do not fit this version: '{wrong}' is not in both; "
-                "start the training anew with -f"
-            )
-        plain: dict[str, Any] = {
-            name: tuple(value) if isinstance(value, list) else value
-            for name, value in values.items()
-        }
-        return cls(**plain)
+        return cls(**plain_options(cls, values))
+
+
+def plain_options(kind: type, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Options of a kind from plain values.
+
+    Raises:
+        ModelFileError: There are others, or some are missing.
+    """
+    known = {field.name for field in fields(kind)}
+    if set(values) != known:
+        wrong = sorted(set(values) ^ known)[0]
+        raise ModelFileError(
+            f"the checkpoint's options do not fit this version: '{wrong}' is not in both; "
+            "start the training anew with -f"
+        )
+    return {
+        name: tuple(value) if isinstance(value, list) else value for name, value in values.items()
+    }
 
 
 def flag(name: str) -> str:

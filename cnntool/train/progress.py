@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
@@ -78,13 +78,27 @@ class Progress:
             TypeError: Some are missing, or unknown, or of another kind.
         """
         found = cls(**values)
-        for place in fields(cls):
-            value = getattr(found, place.name)
-            kind = type(getattr(cls(), place.name))
-            if type(value) is not kind and not (kind is float and type(value) is int):
-                raise TypeError(f"'{place.name}' is no {kind.__name__}")
-        if min(found.epoch, found.batch, found.step, found.seen) < 0:
-            raise TypeError("a count is negative")
-        if not all(isinstance(row, dict) and set(row) <= set(ROW_NAMES) for row in found.history):
-            raise TypeError("'history' has other columns")
+        check_progress(found, ("epoch", "batch", "step", "seen"), ROW_NAMES)
         return found
+
+
+def check_progress(found: Any, counts: Sequence[str], columns: Sequence[str]) -> None:
+    """Refuse what no progress can be.
+
+    Args:
+        found: A progress, made of values from a file.
+        counts: Names of whole numbers that are not negative.
+        columns: Names that rows of its history may have.
+
+    Raises:
+        TypeError: A value is of another kind, or out of range.
+    """
+    for place in fields(found):
+        value = getattr(found, place.name)
+        kind = type(getattr(type(found)(), place.name))
+        if type(value) is not kind and not (kind is float and type(value) is int):
+            raise TypeError(f"'{place.name}' is no {kind.__name__}")
+    if any(getattr(found, name) < 0 for name in counts):
+        raise TypeError("a count is negative")
+    if not all(isinstance(row, dict) and set(row) <= set(columns) for row in found.history):
+        raise TypeError("'history' has other columns")

@@ -6,7 +6,10 @@
 ``metrics.csv``              one row an epoch
 ``run.json``                 all options, versions, data, results
 ``confusion.png``            what is taken for what, on the test pictures
-``samples.png``              some of these with truth and answer, if every pixel has a class
+``samples.png``              some of these with truth and answer, if every pixel has a class; or
+                             pictures that a generator makes
+``samples/``                 the same after every epoch
+``samples.gif``              one after another
 ``curves.png``               loss and accuracy over epochs, if matplotlib is installed
 ============================ =======================================================
 """
@@ -25,13 +28,13 @@ from typing import Any
 from cnntool.errors import CnntoolError, ModelFileError, OptionError
 from cnntool.files import probe, quote, sweep_stale, system_failure, write_whole
 from cnntool.train import checkpoint
-from cnntool.train.progress import ONLY_OF_PIXELS, ROW_NAMES
 
 MODEL, METRICS, RUN = "model.safetensors", "metrics.csv", "run.json"
 CONFUSION, CURVES, SAMPLES = "confusion.png", "curves.png", "samples.png"
+FILM, SAMPLE_FOLDER = "samples.gif", "samples"
 
 _UNDECODED = re.compile("[\ud800-\udfff]")
-_OWN = (MODEL, METRICS, RUN, CONFUSION, CURVES, SAMPLES, *checkpoint.NAMES)
+_OWN = (MODEL, METRICS, RUN, CONFUSION, CURVES, SAMPLES, FILM, *checkpoint.NAMES)
 
 
 def check(folder: str, *, force: bool, data: str = "") -> None:
@@ -113,7 +116,8 @@ def prepare(folder: str) -> None:
 
 def clear(folder: str) -> None:
     """Remove what an earlier run left; other files stay."""
-    for name in _OWN:
+    made = [os.path.join(SAMPLE_FOLDER, name) for name in _sample_names(folder)]
+    for name in (*_OWN, *made):
         try:
             os.unlink(os.path.join(folder, name))
         except FileNotFoundError:
@@ -122,11 +126,9 @@ def clear(folder: str) -> None:
             raise system_failure(os.path.join(folder, name), error, "cannot be removed") from error
 
 
-def write_metrics(folder: str, history: Sequence[Mapping[str, Any]]) -> None:
+def write_metrics(folder: str, history: Sequence[Mapping[str, Any]], names: Sequence[str]) -> None:
     """``metrics.csv``: a plain header, then one row an epoch; what is unknown is empty."""
     text = io.StringIO()
-    of_pixels = any(row.get(name) is not None for row in history for name in ONLY_OF_PIXELS)
-    names = [name for name in ROW_NAMES if of_pixels or name not in ONLY_OF_PIXELS]
     table = csv.DictWriter(text, names, lineterminator="\n")
     table.writeheader()
     for row in history:
@@ -143,6 +145,33 @@ def write_run(folder: str, facts: Mapping[str, Any]) -> None:
     text = json.dumps(facts, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
     escaped = _UNDECODED.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
     write_whole(os.path.join(folder, RUN), escaped.encode(), force=True, sync=True)
+
+
+def _sample_names(folder: str) -> list[str]:
+    try:
+        names = os.listdir(os.path.join(folder, SAMPLE_FOLDER))
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    return sorted(name for name in names if re.fullmatch(r"epoch-\d+\.png", name))
+
+
+def write_sample(folder: str, name: str, data: bytes) -> None:
+    """A picture of an epoch."""
+    below = os.path.join(folder, SAMPLE_FOLDER)
+    try:
+        os.makedirs(below, exist_ok=True)
+    except OSError as error:
+        raise system_failure(below, error, "cannot be made") from error
+    write_whole(os.path.join(below, name), data, force=True)
+
+
+def samples(folder: str) -> list[bytes]:
+    """The pictures of all epochs, in their order."""
+    found = []
+    for name in _sample_names(folder):
+        with open(os.path.join(folder, SAMPLE_FOLDER, name), "rb") as file:
+            found.append(file.read())
+    return found
 
 
 def write_picture(folder: str, name: str, data: bytes) -> None:

@@ -30,7 +30,7 @@ from cnntool.nn.step import TrainingStep
 from cnntool.train.checkpoint import Checkpoint
 from cnntool.train.options import Options
 from cnntool.train.preparation import Preparation
-from cnntool.train.progress import Progress
+from cnntool.train.progress import ONLY_OF_PIXELS, ROW_NAMES, Progress
 from cnntool.train.scoring import Scorer, Scores
 
 LOOK_EVERY = 50
@@ -79,9 +79,9 @@ class Session:
         *,
         device: Backend,
         threads: int = 1,
-        checkpoint: Checkpoint | None = None,
+        checkpoint: Checkpoint[Options, Progress] | None = None,
     ) -> None:
-        self.options, self.dataset, self.threads = options, dataset, threads
+        self.options, self.dataset, self.threads, self.device = options, dataset, threads, device
         self.preparation = Preparation.of(dataset, options)
         self.network = Network(parse(options.spec), options.input, device=device)
         self.network.initialise(options.seed, options.init or None)
@@ -140,6 +140,18 @@ class Session:
         """Send the workers home."""
         self._step.close()
         self._predictor.close()
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Names of the columns of ``metrics.csv``."""
+        if self.dataset.segments:
+            return ROW_NAMES
+        return tuple(name for name in ROW_NAMES if name not in ONLY_OF_PIXELS)
+
+    @property
+    def epochs(self) -> int:
+        """How many there will be."""
+        return self.options.epochs
 
     @property
     def finished(self) -> bool:
@@ -261,7 +273,7 @@ class Session:
         if self.best:
             self.network.load(self.best)
 
-    def checkpoint(self, facts: Mapping[str, str]) -> Checkpoint:
+    def checkpoint(self, facts: Mapping[str, str]) -> Checkpoint[Options, Progress]:
         """The training as it is now; later steps do not change it.
 
         Raises:
@@ -282,7 +294,7 @@ class Session:
             dict(facts),
         )
 
-    def _take(self, checkpoint: Checkpoint) -> None:
+    def _take(self, checkpoint: Checkpoint[Options, Progress]) -> None:
         xp = self.network.device.xp
         self.network.load(checkpoint.weights)
         self.optimiser.load_state({k: xp.asarray(v) for k, v in checkpoint.optimiser.items()})

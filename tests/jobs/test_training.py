@@ -17,7 +17,7 @@ from cnntool.errors import (
     SpecError,
     SystemFailure,
 )
-from cnntool.jobs import networks, training, training_plan, training_results
+from cnntool.jobs import networks, training, training_plan, training_results, training_watch
 from cnntool.jobs.training_plan import Plan, plan
 from cnntool.nn.spec import Spec
 from cnntool.train import checkpoint, run_folder
@@ -261,7 +261,7 @@ def test_no_state_is_saved_twice(session, tmp_path, saves):
 def test_checkpoints_are_not_made_more_often_than_asked_for(session, tmp_path, saves, monkeypatch):
     """Time passes by a second a look."""
     clock = iter(range(10_000))
-    monkeypatch.setattr(training.time, "monotonic", lambda: float(next(clock)))
+    monkeypatch.setattr(training_watch.time, "monotonic", lambda: float(next(clock)))
     training.train(session, str(tmp_path), Display(), every=2.5)
     assert saves == [(0, 0), (0, 3), (1, 0), (1, 3), (2, 0)]
 
@@ -280,11 +280,11 @@ def test_the_first_checkpoint_must_be_written(session, tmp_path, monkeypatch):
 def test_metrics_that_cannot_be_written_are_told(session, tmp_path, monkeypatch):
     real, calls = run_folder.write_metrics, []
 
-    def write(folder, history):
+    def write(folder, history, columns):
         calls.append(len(history))
         if len(calls) == 1:
             raise SystemFailure("'m': cannot be written: Input/output error")
-        real(folder, history)
+        real(folder, history, columns)
 
     monkeypatch.setattr(run_folder, "write_metrics", write)
     display = Display()
@@ -317,13 +317,13 @@ def test_the_time_is_up_only_when_something_was_done(session, tmp_path):
 def test_interval(session, tmp_path):
     training.train(session, str(tmp_path), Display(), every=7.5, stop_after=1)
     found, _ = checkpoint.newest(str(tmp_path))
-    assert training.interval(found) == 7.5
+    assert training_watch.interval(found) == 7.5
     assert found.facts["pictures"] == "40 training, 9 test"
     assert found.facts["device"] == "cpu" and found.facts["threads"] == "1"
     without = dataclasses.replace(found, facts={})
-    assert training.interval(without) == training.CHECKPOINT_SECONDS
+    assert training_watch.interval(without) == training_watch.CHECKPOINT_SECONDS
     wrong = dataclasses.replace(found, facts={"every": "soon"})
-    assert training.interval(wrong) == training.CHECKPOINT_SECONDS
+    assert training_watch.interval(wrong) == training_watch.CHECKPOINT_SECONDS
 
 
 # --- results

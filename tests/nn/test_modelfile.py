@@ -17,6 +17,7 @@ from small_models import SPEC, assert_equal, numbers, small
 from cnntool.errors import ModelFileError
 from cnntool.models import create
 from cnntool.nn import modelfile, trace
+from cnntool.nn.contradictions import tensor_shapes
 from cnntool.nn.modelfile import (
     Preprocessing,
     SavedModel,
@@ -25,7 +26,6 @@ from cnntool.nn.modelfile import (
     load_model,
     save_model,
 )
-from cnntool.nn.saved_model import tensor_shapes
 from cnntool.nn.tensor_file import encode
 
 

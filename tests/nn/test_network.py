@@ -11,10 +11,10 @@ from network_specs import filled, narrow, networks, passed
 from cnntool.errors import ModelFileError, NameNotFound, ShapeError
 from cnntool.models import MODELS, create
 from cnntool.nn import init, parse, trace
+from cnntool.nn.contradictions import tensor_shapes
 from cnntool.nn.gradcheck import check_gradient
 from cnntool.nn.modelfile import Preprocessing, SavedModel, load_model, save_model
 from cnntool.nn.network import Network
-from cnntool.nn.saved_model import tensor_shapes
 
 
 def near(found, wanted, tolerance):

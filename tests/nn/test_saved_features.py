@@ -16,8 +16,9 @@ from cnntool.errors import ModelFileError
 from cnntool.filters import hog_length
 from cnntool.filters.words import HOG_NORMS as FILTER_NORMS
 from cnntool.nn import modelfile
+from cnntool.nn.contradictions import Contradiction
 from cnntool.nn.modelfile import HogFeatures, Preprocessing, decode_model, encode_model
-from cnntool.nn.saved_model import HOG_NORMS, Contradiction, check
+from cnntool.nn.saved_model import HOG_NORMS, check
 from cnntool.nn.tensor_file import encode
 
 HOG = HogFeatures(size=(12, 15), orientations=4, cell=(4, 5), block=(2, 1), norm="l2", signed=True)

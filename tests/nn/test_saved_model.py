@@ -9,13 +9,8 @@ import pytest
 
 from cnntool.models import MODELS, create
 from cnntool.nn import parse, trace
-from cnntool.nn.saved_model import (
-    Contradiction,
-    Preprocessing,
-    SavedModel,
-    check,
-    tensor_shapes,
-)
+from cnntool.nn.contradictions import Contradiction, tensor_shapes
+from cnntool.nn.saved_model import Preprocessing, SavedModel, check
 
 GRAY = Preprocessing(color="gray", mean=(0.5,), std=(0.25,))
 

@@ -135,16 +135,17 @@ def test_reopen_where_nothing_can_be_written(tmp_path, monkeypatch):
 
 
 def test_metrics(tmp_path):
-    run_folder.write_metrics(str(tmp_path), [ROW, {**ROW, "epoch": 2, "val_accuracy": 1.0}])
+    plain = [name for name in ROW_NAMES if name != "val_mean_iou"]
+    rows = [ROW, {**ROW, "epoch": 2, "val_accuracy": 1.0}]
+    run_folder.write_metrics(str(tmp_path), rows, plain)
     assert (tmp_path / "metrics.csv").read_bytes() == (
         b"epoch,train_loss,train_accuracy,val_loss,val_accuracy,lr,images_per_second,seconds\n"
         b"1,0.333333,0.5,,,4e-07,12345.7,2.5\n"
         b"2,0.333333,0.5,,1,4e-07,12345.7,2.5\n"
     )
-    run_folder.write_metrics(str(tmp_path), [])
-    plain = [name for name in ROW_NAMES if name != "val_mean_iou"]
+    run_folder.write_metrics(str(tmp_path), [], plain)
     assert (tmp_path / "metrics.csv").read_text() == ",".join(plain) + "\n"
-    run_folder.write_metrics(str(tmp_path), [{**ROW, "val_mean_iou": 0.25}])
+    run_folder.write_metrics(str(tmp_path), [{**ROW, "val_mean_iou": 0.25}], ROW_NAMES)
     lines = (tmp_path / "metrics.csv").read_text().splitlines()
     assert lines[0] == ",".join(ROW_NAMES) and lines[1] == "1,0.333333,0.5,,,0.25,4e-07,12345.7,2.5"
 

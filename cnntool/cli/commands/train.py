@@ -19,9 +19,7 @@ from cnntool.files import terminal_safe
 if TYPE_CHECKING:
     from cnntool.backend import Backend
     from cnntool.cli.training_display import TrainingDisplay
-    from cnntool.jobs.training_plan import Plan
     from cnntool.jobs.training_results import Outcome
-    from cnntool.train.session import Session
 
 RESUMED = ("resume", "epochs", "threads", "device", "max_time", "stop_after")
 """Options that may stand beside ``--resume``."""
@@ -36,6 +34,8 @@ _CHOICES = (
     "dropout", "loss", "label_smoothing", "class_weight", "augment", "val_split", "patience",
     "limit", "seed", "size", "fit", "color", "init",
 )  # fmt: skip
+
+_OF_GANS = ("gan_loss", "d_steps", "content")
 
 
 class _ModelName(NetworkName):
@@ -57,6 +57,9 @@ class _ModelName(NetworkName):
     cnntool train mnist --model lenet5 --epochs 10 --seed 7
     cnntool train pictures/ --size 64x64 --val-split 0.1      a folder of class folders
     cnntool train mnist --model "conv 8 5 | relu | maxpool 2 | flatten | dense 10" -o runs/small
+    cnntool train shapes/ --augment 'hflip | rotate 10'       images/ and masks/: a class a pixel
+    cnntool train mnist --model conditional                   a generator of digits
+    cnntool train mnist --condition superres                  one that enlarges pictures
     cnntool train --resume runs/mnist-cnn-mnist               go on after Ctrl-C
     """,
 )
@@ -121,6 +124,32 @@ class _ModelName(NetworkName):
     help="First weights.  [default: by the network]",
 )
 @option("--seed", type=click.IntRange(0, 2**62), metavar="N", help="Of everything random.")
+@option(
+    "--condition",
+    type=click.Choice(("none", "class", "vector", "superres", "colorize", "inpaint")),
+    help="What a generator gets beside random numbers: the class; vectors_train of an .npz; or a "
+    "picture at half the size, in grey, or without its middle.",
+)
+@option(
+    "--latent", type=click.IntRange(0, 10_000), metavar="N", help="Random numbers of a generator."
+)
+@option(
+    "--gan-loss",
+    type=click.Choice(("nonsaturating", "minimax")),
+    help="What a generator makes small: -log D, or log(1 - D).",
+)
+@option(
+    "--d-steps",
+    type=click.IntRange(1, 100),
+    metavar="K",
+    help="Steps of the discriminator for each of the generator.",
+)
+@option(
+    "--content",
+    type=FiniteRange(0, 1e6),
+    metavar="X",
+    help="What the distance to the true picture counts, where a generator gets a picture.",
+)
 @option("-o", "--output", metavar="RUN/", help="Folder of the run.  [default: runs/DATA-MODEL]")
 @option("-f", "--force", is_flag=True, help="Begin anew in a folder that exists.")
 @option("--dry-run", is_flag=True, help="Show options, classes and shapes; train nothing.")
@@ -173,6 +202,8 @@ def command(
     max_time: float | None,
     checkpoint_every: float,
     threads: int,
+    condition: str | None,
+    latent: int | None,
     **options: Any,
 ) -> None:
     """Train a network on a data set: MNIST, or a folder of pictures.
@@ -181,7 +212,13 @@ def command(
     val/ and test/ above them or not; a folder of IDX files such as Fashion-MNIST; or an .npz file.
     Options that are left out are those of a recipe that was chosen by measurement. The test
     pictures are looked at once, at the end. The model hog-logreg is no network but logistic
-    regression on histograms of gradients.
+    regression on histograms of gradients. Of a folder of images/ and masks/ a network learns the
+    class of every pixel.
+
+    The models vanilla, dcgan, conditional, lapgan, stackgan and translate are generators that learn
+    to make pictures such as those of the data, against a discriminator that learns to tell them
+    apart: 'cnntool generate' uses them. --epochs are those of each of their stages, and
+    --label-smoothing lowers the target of real pictures.
 
     The run's folder gets the model, a checkpoint that --resume goes on from bit by bit,
     metrics.csv, run.json and pictures. Ctrl-C saves first.
@@ -195,7 +232,21 @@ def command(
     if resume is not None:
         epochs = options["epochs"] if _on_command_line("epochs") else None
         _go_on(run, resume, epochs, count, limits)
-    elif model == HOG:
+        return
+    from cnntool.jobs.networks import gan_text
+    from cnntool.models.adversarial import is_adversarial
+
+    of_gans = {name: options[name] for name in _OF_GANS}
+    text = gan_text(model)
+    if is_adversarial(text, condition):
+        wanted = {**chosen, **of_gans, "condition": condition, "latent": latent}
+        limits["every"] = checkpoint_every
+        _oppose(run, str(dataset), text, wanted, count, limits, dry_run)
+        return
+    for name, value in {**of_gans, "latent": latent}.items():
+        if value is not None:
+            raise OptionError(f"--{name.replace('_', '-')} is for generators, such as conditional")
+    if model == HOG:
         _fit(run, str(dataset), chosen, count, limits, dry_run)
     else:
         limits["every"] = checkpoint_every
@@ -226,7 +277,7 @@ def _begin(
 
     with training.session_of(plan, device, threads) as session:
         run_folder.prepare(folder)
-        _train(run, plan, session, folder, limits)
+        _train(run, training, plan, session, folder, limits)
 
 
 def _go_on(
@@ -234,31 +285,61 @@ def _go_on(
 ) -> None:
     """A training that was stopped."""
     device = _device(run)
-    from cnntool.jobs import training, training_plan
+    from cnntool.jobs import gan_training, training, training_plan
+    from cnntool.jobs.training_watch import interval, otherwise
+    from cnntool.train.gan_options import GanOptions
 
     found, complaints = training_plan.resumed(folder, epochs)
     for text in complaints:
         warn(text)
-    plan = training_plan.replan(found)
-    with training.session_of(plan, device, threads, found) as session:
-        difference = training.otherwise(found, session)
+    data = training_plan.data_again(found)
+    kind: Any = gan_training if isinstance(found.options, GanOptions) else training
+    plan = kind.replan(found, data)
+    with kind.session_of(plan, device, threads, found) as session:
+        difference = otherwise(found, session)
         if difference and not run.quiet:
             warn(difference)
-        _train(run, plan, session, folder, {**limits, "every": training.interval(found)})
+        _train(run, kind, plan, session, folder, {**limits, "every": interval(found)})
+
+
+def _oppose(
+    run: RunOptions,
+    source: str,
+    model: str | None,
+    chosen: Mapping[str, Any],
+    threads: int,
+    limits: Mapping[str, Any],
+    dry_run: bool,
+) -> None:
+    """A new training of a generator against a discriminator."""
+    device = _device(run)
+    from cnntool.jobs import gan_training
+
+    _check_folder(run, run.output, source, dry_run)
+    plan = gan_training.plan(source, model, **chosen)
+    if dry_run:
+        _emit_lines(gan_training.plan_lines(plan))
+        return
+    folder = run.output or f"runs/{plan.name}"
+    _check_folder(run, folder, source)
+    from cnntool.train import run_folder
+
+    with gan_training.session_of(plan, device, threads) as session:
+        run_folder.prepare(folder)
+        _train(run, gan_training, plan, session, folder, limits)
 
 
 def _train(
-    run: RunOptions, plan: Plan, session: Session, folder: str, limits: Mapping[str, Any]
+    run: RunOptions, kind: Any, plan: Any, session: Any, folder: str, limits: Mapping[str, Any]
 ) -> None:
+    """Train by a module of :mod:`cnntool.jobs`, and show it."""
     from cnntool.cli.training_display import TrainingDisplay
-    from cnntool.jobs import training, training_plan
 
-    device = session.network.device.name
     with TrainingDisplay(run) as display:
-        display.start(training_plan.describe(plan, session.threads, device, folder))
+        display.start(kind.describe(plan, session.threads, session.device.name, folder))
         for note in plan.notes:
             display.note(note)
-        outcome = training.train(session, folder, display, **limits)
+        outcome = kind.train(session, folder, display, **limits)
         _tell(run, display, outcome, session.progress.history)
     if outcome.failure is not None:
         raise outcome.failure

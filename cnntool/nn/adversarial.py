@@ -1,0 +1,452 @@
+"""One step of two networks against each other: a generator makes pictures, a discriminator judges.
+
+A batch is shared out to workers as in :mod:`cnntool.nn.step`. Each makes its pictures once: the
+discriminator learns from them, then the generator learns by what the changed discriminator says of
+the same pictures. Between the two the workers keep the way back through the generator.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import TracebackType
+
+import numpy as np
+
+from cnntool import ops
+from cnntool.backend import Array, array_module
+from cnntool.errors import NameNotFound, OptionError
+from cnntool.nn.gan_spec import hole
+from cnntool.nn.layer import Backward
+from cnntool.nn.network import Network
+from cnntool.nn.optimiser import Optimiser
+from cnntool.nn.staging import Staging
+from cnntool.nn.teams import Shard
+
+GAN_LOSSES = ("nonsaturating", "minimax")
+"""What the generator makes small: -log D(G(z)), or log(1 - D(G(z))) as the game is written."""
+
+_JUDGE, _MAKE = 0, 1  # what a worker is told to do
+
+_TOLD = ("d_loss", "g_loss", "real", "fake", "content", "kl")
+
+
+@dataclass(frozen=True, kw_only=True)
+class GanLoss:
+    """What the two networks make small.
+
+    Attributes:
+        kind: One of :data:`GAN_LOSSES`.
+        smoothing: How far below 1 the target of real pictures is (one-sided label smoothing).
+        content: What the mean squared distance to the true picture counts in the generator's loss;
+            0 leaves it to the discriminator alone.
+        kl: What the divergence of an embedding's numbers from the normal distribution counts.
+
+    References:
+        Goodfellow et al. 2014, Generative adversarial nets, algorithm 1 and section 3.
+        Salimans et al. 2016, Improved techniques for training GANs, section 3.4 (smoothing).
+    """
+
+    kind: str = "nonsaturating"
+    smoothing: float = 0.0
+    content: float = 0.0
+    kl: float = 1.0
+
+    def __post_init__(self) -> None:
+        if self.kind not in GAN_LOSSES:
+            raise NameNotFound.among("GAN loss", self.kind, GAN_LOSSES)
+        if not 0 <= self.smoothing < 1:
+            raise OptionError(f"one-sided smoothing is from 0 to below 1, got {self.smoothing}")
+
+
+@dataclass(frozen=True, eq=False)
+class GanBatch:
+    """What a step learns from; samples are from -1 to 1.
+
+    Attributes:
+        real: Pictures, (C, H, W, N).
+        noise: Random numbers of the generator, (L, N), or maps (L, H, W, N).
+        context: Pictures that are a condition, (C', H, W, N); None if there are none.
+        judged: Whether the discriminator sees these too.
+        joins: How the generator's pictures are joined with them: ``adds``, ``fills`` the middle, or
+            not at all.
+        condition: Numbers that are a condition, (K, N); None if there are none.
+        given: What the generator gets in their place, (K', N); None: the same.
+        chance: Random numbers of the embedding, (E, N); None if there is none.
+    """
+
+    real: Array
+    noise: Array | None
+    context: Array | None = None
+    judged: bool = False
+    joins: str = ""
+    condition: Array | None = None
+    given: Array | None = None
+    chance: Array | None = None
+
+
+def generator_input(noise: Array | None, context: Array | None, condition: Array | None) -> Array:
+    """What a generator gets: pictures, random maps and numbers spread over maps; or numbers alone.
+
+    Shape:
+        noise (L, N), condition (K, N) -> (L + K, N); with a context (C, H, W, N) and random maps
+        (L, H, W, N) -> (C + L + K, H, W, N).
+    """
+    parts = [part for part in (context, noise) if part is not None]
+    if condition is not None:
+        if context is not None:
+            maps = condition[:, None, None]
+            condition = array_module(maps).broadcast_to(maps, (len(maps), *context.shape[1:]))
+        parts.append(condition)
+    return array_module(parts[0]).concatenate(parts)
+
+
+def joined(made: Array, context: Array | None, how: str) -> Array:
+    """What a generator made, together with the picture that was its condition.
+
+    Args:
+        made: (C, H, W, N).
+        context: As many maps.
+        how: ``adds``; ``fills``, where only the middle is taken of what was made; or nothing.
+    """
+    if how == "adds":
+        return made + context
+    if how == "fills" and context is not None:
+        whole = context.copy()
+        rows, columns = hole(*made.shape[1:3])
+        whole[:, rows, columns] = made[:, rows, columns]
+        return whole
+    return made
+
+
+def embedded(numbers: Array, chance: Array) -> tuple[Array, Array, Array]:
+    """Numbers drawn by what an embedding network says: (drawn, means, logarithms of spreads).
+
+    Shape:
+        numbers (2·E, N), chance (E, N) -> three of (E, N).
+
+    References:
+        Zhang et al. 2017, StackGAN, section 3.2, conditioning augmentation.
+
+    Example:
+        >>> drawn, *_ = embedded(np.array([[1.0], [0.0]]), np.array([[0.5]]))
+        >>> drawn.item()  # 1 + exp(0)·0.5
+        1.5
+    """
+    xp, half = array_module(numbers), len(numbers) // 2
+    means, logs = numbers[:half], xp.clip(numbers[half:], -8, 8)
+    return means + xp.exp(logs) * chance, means, logs
+
+
+def divergence(means: Array, logs: Array) -> Array:
+    """KL divergence of normal distributions from the standard one, summed over all.
+
+    It is ½·Σ(σ² + μ² - 1 - ln σ²), with logs = ln σ.
+
+    Example:
+        >>> float(divergence(np.array([[2.0]]), np.array([[0.0]])))
+        2.0
+    """
+    xp = array_module(means)
+    return 0.5 * (xp.exp(2 * logs) + means * means - 1 - 2 * logs).sum()
+
+
+def logits_of(answers: Array, condition: Array | None) -> Array:
+    """How real pictures are: a discriminator's last number, plus the others times a condition.
+
+    Shape:
+        answers (K + 1, N), condition (K, N) -> (N,).
+    """
+    if condition is None:
+        return answers[-1]
+    return answers[-1] + (answers[:-1] * condition).sum(axis=0)
+
+
+class AdversarialStep:
+    """Steps of one generator against one discriminator.
+
+    Args:
+        generator: Makes pictures.
+        discriminator: Judges them.
+        embedding: Turns conditions into means and spreads; None if there is none.
+        optimisers: Of each of these, by ``generator``, ``discriminator``, ``embedding``.
+        loss: What they make small.
+        threads: Workers that share every batch; on a GPU it is one.
+        seed: Of dropout.
+    """
+
+    def __init__(
+        self,
+        generator: Network,
+        discriminator: Network,
+        embedding: Network | None,
+        optimisers: Mapping[str, Optimiser],
+        loss: GanLoss,
+        *,
+        threads: int = 1,
+        seed: int = 0,
+    ) -> None:
+        self.generator, self.discriminator, self.embedding = generator, discriminator, embedding
+        self.optimisers, self.loss, self.seed, self.number = optimisers, loss, seed, 0
+        others = [discriminator] if embedding is None else [discriminator, embedding]
+        self._team = generator.team(threads, self._work, *others)
+        workers = range(self._team.workers)
+        self._flat = {
+            name: [self._zeros(network) for _ in workers]
+            for name, network in (
+                ("generator", generator), ("real", discriminator), ("fake", discriminator),
+                *([("embedding", embedding)] if embedding is not None else []),
+            )
+        }  # fmt: skip
+        self._told = self._team.empty((self._team.workers, len(_TOLD)), np.float64)
+        self._rooms = {
+            name: Staging(self._team)
+            for name in ("real", "noise", "context", "condition", "given", "chance")
+        }
+        self._batch: GanBatch | None = None
+        self._kept: tuple[Array, Backward | None, _Drawn | None] | None = None
+
+    def __enter__(self) -> AdversarialStep:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Send the workers home."""
+        self._team.close()
+
+    def judge(self, batch: GanBatch, lr: float) -> dict[str, float]:
+        """Let the discriminator learn from real and made pictures.
+
+        Returns:
+            ``d_loss``, and the mean answers ``real`` and ``fake``, from 0 to 1.
+        """
+        images = self._put(batch)
+        self._told[...] = 0
+        self._team.run(images, _JUDGE, self.number, self.seed, images)
+        total = self._sum("real")
+        total += self._sum("fake")
+        self._update("discriminator", self.discriminator, total, lr)
+        return self._results(images)
+
+    def make(self, lr: float) -> dict[str, float]:
+        """Let the generator learn from what the discriminator now says of the same pictures.
+
+        Returns:
+            ``g_loss``; ``content`` and ``kl``, parts of it that may be 0.
+        """
+        assert self._batch is not None, "pictures are judged first"
+        images = int(self._batch.real.shape[-1])
+        self._told[...] = 0
+        self._team.run(images, _MAKE, self.number, self.seed, images)
+        self._update("generator", self.generator, self._sum("generator"), lr)
+        if self.embedding is not None:
+            self._update("embedding", self.embedding, self._sum("embedding"), lr)
+        self.number += 1
+        return self._results(images)
+
+    def _zeros(self, network: Network) -> Array:
+        if network.device.is_gpu:
+            return network.device.xp.zeros(network.parameters.size, dtype=network.dtype)
+        return self._team.empty((network.parameters.size,), network.dtype)
+
+    def _put(self, batch: GanBatch) -> int:
+        """Show a batch to all workers; how many pictures it has."""
+        self._batch = batch
+        if not self.generator.device.is_gpu:
+            arrays = {name: getattr(batch, name) for name in self._rooms}
+            given = {name: array for name, array in arrays.items() if array is not None}
+            if not all(self._rooms[name].holds(array) for name, array in given.items()):
+                self._team.close()  # new workers will see the new memory
+            for name, array in given.items():
+                self._rooms[name].put(array)
+        return int(batch.real.shape[-1])
+
+    def _sum(self, name: str) -> Array:
+        total = self._flat[name][0]
+        for other in self._flat[name][1:]:
+            total += other
+            other[...] = 0
+        return total
+
+    def _update(self, name: str, network: Network, gradient: Array, lr: float) -> None:
+        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+            self.optimisers[name].update(network.parameters, gradient, lr)
+
+    def _results(self, images: int) -> dict[str, float]:
+        values = self._told.sum(axis=0) / images
+        return dict(zip(_TOLD, values.tolist(), strict=True))
+
+    def _work(self, shard: Shard, numbers: tuple[int, ...]) -> float:
+        # a training that diverges is told by its loss, not by a warning of every operation
+        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+            phase, number, seed, images = numbers
+            part = _Part(self, shard, number, seed, images)
+            if phase == _JUDGE:
+                part.judge()
+            else:
+                part.make()
+        return 0.0
+
+    def array(self, name: str, shard: Shard) -> Array | None:
+        """A worker's part of one of the arrays of the batch."""
+        assert self._batch is not None
+        whole = getattr(self._batch, name)
+        if whole is None:
+            return None
+        if not self.generator.device.is_gpu:
+            whole = self._rooms[name].array
+        return array_module(whole).ascontiguousarray(whole[..., shard.images])
+
+
+@dataclass(frozen=True, eq=False)
+class _Drawn:
+    """What an embedding gave, for the way back."""
+
+    means: Array
+    logs: Array
+    chance: Array
+    backward: Backward | None
+
+
+class _Part:
+    """What one worker does with its part of a batch."""
+
+    def __init__(
+        self, step: AdversarialStep, shard: Shard, number: int, seed: int, images: int
+    ) -> None:
+        self.step, self.shard, self.number, self.seed = step, shard, number, seed
+        assert step._batch is not None
+        # of the batch that a worker knew when it was forked only what never changes is looked at
+        self.batch, self.images = step._batch, images
+        self.context = step.array("context", shard)
+        self.condition = step.array("condition", shard)
+
+    def judge(self) -> None:
+        """Gradients of the discriminator; the pictures are kept."""
+        step, loss = self.step, self.step.loss
+        fake, backward, drawn = self._made()
+        step._kept = fake, backward, drawn
+        real = step.array("real", self.shard)
+        assert real is not None
+        told = step._told[self.shard.number]
+        for name, pictures, target in (("real", real, 1 - loss.smoothing), ("fake", fake, 0.0)):
+            answers, back = self._answers(pictures, name)
+            logits = logits_of(answers, self.condition)
+            xp = array_module(logits)
+            value, value_back = ops.binary_cross_entropy_with_logits_vjp(
+                logits, xp.full_like(logits, target), divisor=float(self.images)
+            )
+            told[_TOLD.index("d_loss")] += float(value) * self.images
+            told[_TOLD.index(name)] += float(ops.sigmoid(logits).sum())
+            if back is not None:
+                back(self._spread(answers, value_back()))
+
+    def make(self) -> None:
+        """Gradients of the generator, and of an embedding before it."""
+        step, loss = self.step, self.step.loss
+        assert step._kept is not None
+        fake, backward, drawn = step._kept
+        step._kept = None
+        told = step._told[self.shard.number]
+        answers, back = self._answers(fake, None)
+        logits = logits_of(answers, self.condition)
+        xp = array_module(logits)
+        # minimax: log(1 - D) made small is -log(1 - D) made large
+        sign, target = (1.0, 1.0) if loss.kind == "nonsaturating" else (-1.0, 0.0)
+        value, value_back = ops.binary_cross_entropy_with_logits_vjp(
+            logits, xp.full_like(logits, target), divisor=float(self.images)
+        )
+        told[_TOLD.index("g_loss")] += sign * float(value) * self.images
+        assert back is not None
+        grad = back(self._spread(answers, value_back(sign)))
+        assert grad is not None
+        grad = grad[: fake.shape[0]]
+        if loss.content:
+            real = step.array("real", self.shard)
+            away = fake - real
+            each = fake[..., 0].size * self.images
+            told[_TOLD.index("content")] += float((away * away).sum()) / fake[..., 0].size
+            grad = grad + away * np.float32(2 * loss.content / each)
+        if backward is None:
+            return
+        if self.batch.joins == "fills":
+            middle = hole(*grad.shape[1:3])
+            within = xp.zeros_like(grad)
+            within[:, middle[0], middle[1]] = grad[:, middle[0], middle[1]]
+            grad = within
+        into = backward(xp.ascontiguousarray(grad))
+        if drawn is not None and into is not None:
+            self._back_to_embedding(into, drawn, told)
+
+    def _made(self) -> tuple[Array, Backward | None, _Drawn | None]:
+        """Pictures, with the ways back."""
+        step, drawn = self.step, None
+        given = step.array("given", self.shard)
+        numbers = self.condition if given is None else given
+        if step.embedding is not None:
+            assert numbers is not None
+            said, back = step.embedding.forward(numbers, self._run(step.embedding, "embedding"))
+            chance = step.array("chance", self.shard)
+            numbers, means, logs = embedded(said, chance)
+            drawn = _Drawn(means, logs, chance, back)
+        x = generator_input(step.array("noise", self.shard), self.context, numbers)
+        run = self._run(step.generator, "generator", input_gradient=step.embedding is not None)
+        fake, backward = step.generator.forward(x.astype(np.float32, copy=False), run)
+        return joined(fake, self.context, self.batch.joins), backward, drawn
+
+    def _answers(self, pictures: Array, name: str | None) -> tuple[Array, Backward | None]:
+        """What the discriminator says; without a name its own gradients are not wanted."""
+        network = self.step.discriminator
+        if self.batch.judged and self.context is not None:
+            pictures = array_module(pictures).concatenate([pictures, self.context])
+        run = self._run(network, name, input_gradient=name is None)
+        return network.forward(pictures, run)
+
+    def _run(self, network: Network, name: str | None, input_gradient: bool = False):  # type: ignore[no-untyped-def]
+        gradients = None
+        if name is not None:
+            gradients = network.views(self.step._flat[name][self.shard.number])
+        return network.run(
+            gradients=gradients,
+            training=True,
+            input_gradient=input_gradient,
+            seed=self.seed,
+            step=self.number,
+            offset=self.shard.images.start,
+            all_reduce=self.shard.all_reduce,
+            threads=self.shard.threads,
+            keeps_statistics=self.shard.number == 0 and name in ("generator", "real", "embedding"),
+        )
+
+    def _spread(self, answers: Array, grad: Array) -> Array:
+        """The gradient of all answers from that of the logits."""
+        found = array_module(answers).empty(answers.shape, dtype=answers.dtype)
+        found[-1] = grad
+        if self.condition is not None:
+            found[:-1] = grad * self.condition
+        return found
+
+    def _back_to_embedding(self, into: Array, drawn: _Drawn, told: Array) -> None:
+        """The gradient of the embedding: of what the generator got, and of the divergence."""
+        xp, half = array_module(into), len(drawn.means)
+        own = into[-half:]
+        if own.ndim > 2:  # numbers that were spread over maps
+            own = own.sum(axis=(1, 2))
+        share = np.float32(self.step.loss.kl / self.images)
+        told[_TOLD.index("kl")] += float(divergence(drawn.means, drawn.logs))
+        spreads = xp.exp(drawn.logs)
+        grad = xp.concatenate(
+            [
+                own + share * drawn.means,
+                own * spreads * drawn.chance + share * (spreads * spreads - 1),
+            ]
+        )
+        if drawn.backward is not None:
+            drawn.backward(grad.astype(np.float32, copy=False))

@@ -1,0 +1,522 @@
+"""Trainings of generators against discriminators, stage after stage.
+
+As :mod:`cnntool.train.session` it shows nothing and writes nothing. What is drawn in a step follows
+from the seed and the number of the step, so a training that is continued draws what one that was
+never stopped draws.
+
+The weights that are kept are running means over the generator's steps: single steps throw it to and
+fro, and means of them make better pictures (Yazici et al. 2019, The unusual effectiveness of
+averaging in GAN training).
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from types import TracebackType
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cnntool.backend import Array, Backend
+from cnntool.data.batches import Batches
+from cnntool.data.dataset import Dataset
+from cnntool.errors import Diverged, ModelFileError
+from cnntool.nn import optim, parse
+from cnntool.nn.adversarial import AdversarialStep, GanBatch, GanLoss, embedded
+from cnntool.nn.gan_spec import GanSpec, Pair, pairs, parse_gan
+from cnntool.nn.generation import Generation, Maker
+from cnntool.nn.network import Network
+from cnntool.predict.conditions import context_of, larger, smaller
+from cnntool.predict.generator import Drawn, Generator, samples_of
+from cnntool.train.checkpoint import Checkpoint
+from cnntool.train.gan_options import GAN_ROW_NAMES, GanOptions, GanProgress
+
+MEMORY = 0.999
+"""Share of the running mean that goes on at each step, after the first ones."""
+
+SHOWN = 100
+"""Pictures of fixed random numbers that are made after every epoch."""
+
+_COLLAPSED = 0.35  # variety, as a share of that of real pictures, below which few modes are left
+_SURE = (0.97, 0.03)  # mean answers to real and made pictures of a discriminator that has won
+_WON = 2  # epochs in a row after which that is said
+_INIT = "torch"  # narrower than he: answers begin near 1/2
+
+
+class GanWatcher(Protocol):
+    """What wants to know how a training goes."""
+
+    def step(self, loss: float, images: int, lr: float) -> None:
+        """A step is done."""
+
+    def epoch(self, row: Mapping[str, Any]) -> None:
+        """An epoch is done."""
+
+    def warn(self, text: str) -> None:
+        """Something has gone wrong that numbers tell of."""
+
+    def stop(self) -> bool:
+        """Whether to stop now."""
+
+
+class AdversarialSession:
+    """An adversarial training.
+
+    Args:
+        options: What it is.
+        dataset: What it learns from.
+        device: Where.
+        threads: Workers that share batches.
+        checkpoint: What to go on from; None begins anew.
+
+    Raises:
+        SpecError: The networks do not fit the data.
+        ModelFileError: The checkpoint does not fit the networks.
+    """
+
+    def __init__(
+        self,
+        options: GanOptions,
+        dataset: Dataset,
+        *,
+        device: Backend,
+        threads: int = 1,
+        checkpoint: Checkpoint[GanOptions, GanProgress] | None = None,
+    ) -> None:
+        self.options, self.dataset, self.threads, self.device = options, dataset, threads, device
+        self.spec: GanSpec = parse_gan(options.spec)
+        channels, height, width = dataset.shape
+        self.pairs: list[Pair] = pairs(self.spec, (channels, height, width), options.width)
+        self.progress = GanProgress()
+        self._vectors = _vectors(self.spec.condition, dataset, options.width)
+        train = dataset.train
+        if self._vectors is not None:  # the number of a picture leads to its vector
+            train = replace(train, labels=np.arange(len(train)))
+        self._pictures = Batches(train, options.batch_size, options.seed, keep_last=False)
+        self.batches = len(self._pictures)
+        self.finished_generators: list[Network] = []
+        self._embedding: Network | None = None
+        self._real_variety = 0.0
+        self.shown: NDArray[np.uint8] = np.zeros((0, *dataset.shape), np.uint8)
+        kept: Mapping[str, NDArray[Any]] = {}
+        state: Mapping[str, NDArray[Any]] = {}
+        if checkpoint is not None:
+            progress = checkpoint.progress
+            self.progress = replace(
+                progress, history=[dict(row) for row in progress.history], sums=dict(progress.sums)
+            )
+            kept, state = checkpoint.weights, checkpoint.optimiser
+            if self.progress.batch > self.batches:
+                raise ModelFileError("the checkpoint has more batches in an epoch than the data")
+        self._begin_stage(kept, state)
+
+    def __enter__(self) -> AdversarialSession:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Send the workers home."""
+        self._step.close()
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Names of the columns of ``metrics.csv``."""
+        return GAN_ROW_NAMES
+
+    @property
+    def epochs(self) -> int:
+        """Epochs of all stages together."""
+        return self.options.epochs * len(self.pairs)
+
+    @property
+    def finished(self) -> bool:
+        """Whether all epochs are done."""
+        return self.progress.epoch >= self.epochs
+
+    def _begin_stage(
+        self, kept: Mapping[str, NDArray[Any]], state: Mapping[str, NDArray[Any]]
+    ) -> None:
+        """Make the networks of a stage, with their weights if there are any."""
+        stage = min(self.progress.stage, len(self.pairs) - 1)
+        options, seed = self.options, self.options.seed
+        while len(self.finished_generators) < stage:
+            number = len(self.finished_generators)
+            done = self._network(self.pairs[number].generator, self.pairs[number].input)
+            done.load(_under(kept, f"stage{number + 1}/"))
+            self.finished_generators.append(done)
+        pair = self.pairs[stage]
+        self.generator = self._network(pair.generator, pair.input)
+        self.discriminator = self._network(pair.discriminator, pair.judged)
+        self.generator.initialise(seed + 2 * stage, _INIT)
+        self.discriminator.initialise(seed + 2 * stage + 1, _INIT)
+        networks = {"generator": self.generator, "discriminator": self.discriminator}
+        learns = self.spec.embed > 0 and stage == 0
+        if self.spec.embed and self._embedding is None:
+            self._embedding = self._network(parse(embedding_text(self.spec)), (options.width,))
+            self._embedding.initialise(seed, _INIT)
+        if self._embedding is not None:
+            networks["embedding"] = self._embedding
+        for name, network in networks.items():
+            if own := _under(kept, f"{name}/"):
+                network.load(own)
+        xp, kind = self.device.xp, self.generator.dtype
+        optimisers = {
+            name: optim.create("adam", network.parameters.size, xp, kind, betas=(0.5, 0.999))
+            for name, network in networks.items()
+        }
+        for name, optimiser in optimisers.items():
+            if own := _under(state, f"{name}/"):
+                optimiser.load_state({key: xp.asarray(value) for key, value in own.items()})
+        loss = GanLoss(
+            kind=options.gan_loss, smoothing=options.label_smoothing, content=options.content
+        )
+        self._step = AdversarialStep(
+            self.generator,
+            self.discriminator,
+            self._embedding if learns else None,
+            optimisers,
+            loss,
+            threads=self.threads,
+            seed=seed,
+        )
+        self._step.number = self.progress.step
+        self._mean = xp.array(self.generator.parameters)
+        if "mean/parameters" in kept:
+            self._mean[...] = xp.asarray(kept["mean/parameters"])
+        self._steps_of_stage = self.progress.step - stage * options.epochs * self.batches
+
+    def _network(self, chain: Any, input: tuple[int, ...]) -> Network:
+        return Network(chain, input, device=self.device)
+
+    def run(self, watcher: GanWatcher, *, until: int | None = None) -> bool:
+        """Go on to the end.
+
+        Args:
+            watcher: Is told of every step and epoch, and may stop the training.
+            until: Stop when so many epochs, over all stages, are complete.
+
+        Returns:
+            False if it was stopped before.
+
+        Raises:
+            Diverged: Numbers are no longer finite.
+        """
+        last = self.epochs if until is None else min(until, self.epochs)
+        while self.progress.epoch < last:
+            if not self._steps(watcher):
+                return False
+            self._close_epoch(watcher)
+            if watcher.stop():
+                return self.progress.epoch >= last
+        return True
+
+    def _steps(self, watcher: GanWatcher) -> bool:
+        """The steps of an epoch that are still to be made; False if it was stopped among them."""
+        progress, options = self.progress, self.options
+        began = time.perf_counter()
+        # the order of an epoch is that of its number over all stages
+        for x, labels in self._pictures.epoch(progress.epoch, progress.batch):
+            values: dict[str, float] = {}
+            for turn in range(options.d_steps):
+                if turn:
+                    x, labels = self._others(turn)
+                values = self._step.judge(self._batch(x, labels, turn), options.lr)
+            made = self._step.make(options.lr)
+            values |= {name: made[name] for name in ("g_loss", "content", "kl")}
+            self._average()
+            images = int(labels.shape[-1])
+            if not math.isfinite(values["d_loss"] + values["g_loss"]):
+                raise Diverged(
+                    f"training diverged in epoch {progress.epoch + 1}, step {progress.step + 1}: "
+                    f"losses {values['d_loss']:g} and {values['g_loss']:g}; take a smaller --lr"
+                )
+            progress.count(values, images)
+            now = time.perf_counter()
+            progress.seconds += now - began
+            progress.epoch_seconds += now - began
+            began = now
+            watcher.step(values["d_loss"], images, options.lr)
+            if watcher.stop() and progress.batch < self.batches:
+                return False
+        return True
+
+    def _average(self) -> None:
+        """Take the generator's weights into the running mean."""
+        self._steps_of_stage += 1
+        fresh = max(1 - MEMORY, 1 / (1 + self._steps_of_stage / 10))
+        self._mean += (self.generator.parameters - self._mean) * np.float32(fresh)
+
+    def _stream(self, *key: int) -> np.random.Generator:
+        sequence = np.random.SeedSequence([self.options.seed, self.progress.step, *key])
+        return np.random.Generator(np.random.PCG64(sequence))
+
+    def _others(self, turn: int) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+        """Another batch, for one more step of the discriminator."""
+        many = self.options.batch_size
+        numbers = self._stream(turn, 1).integers(0, len(self.dataset.train), many)
+        return self._pictures.take(numbers)
+
+    def _batch(self, x: NDArray[np.uint8], labels: NDArray[np.int64], turn: int) -> GanBatch:
+        """What a step learns from."""
+        pair, stage = self.pairs[self.progress.stage], self.progress.stage
+        images = int(labels.shape[-1])
+        stream = self._stream(turn, 0)
+        whole = x.astype(np.float32) / np.float32(127.5) - 1
+        real = smaller(whole, pair.stage.size)
+        condition = given = self._condition(labels)
+        chance = _normal(stream, (self.spec.embed, images)) if self.spec.embed else None
+        context = None
+        if self.spec.of_pictures:
+            context = context_of(self.spec.condition, whole)
+        elif stage and pair.stage.adds:
+            below = self.pairs[stage - 1].stage.size
+            context = larger(smaller(whole, below), pair.stage.size)
+        elif stage:
+            before = self._made_before(stream, condition, chance, images)
+            context = larger(before, pair.stage.size)
+        maps = pair.input[1:] if len(pair.input) == 3 else ()
+        latent = self.spec.latent if not stage else min(self.spec.latent, 1)
+        noise = _normal(stream, (latent, *maps, images)) if latent else None
+        if self._embedding is not None and stage:  # it learned in the first stage
+            said = self._embedding.predict(self.device.to_device(condition))
+            given = self.device.to_host(embedded(said, self.device.to_device(chance))[0])
+            chance = None
+        arrays = {
+            "real": real, "noise": noise, "context": context, "condition": condition,
+            "given": None if given is condition else given, "chance": chance,
+        }  # fmt: skip
+        put = {
+            name: None if array is None else self.device.to_device(np.ascontiguousarray(array))
+            for name, array in arrays.items()
+        }
+        return GanBatch(**put, judged=pair.context > 0, joins=self._joins(stage))
+
+    def _joins(self, stage: int) -> str:
+        if self.spec.condition == "inpaint":
+            return "fills"
+        return "adds" if self.pairs[stage].stage.adds else ""
+
+    def _condition(self, labels: NDArray[np.int64]) -> NDArray[np.float32] | None:
+        if self._vectors is not None:
+            return np.ascontiguousarray(self._vectors[labels].T)
+        if self.spec.condition == "class":
+            return np.eye(self.options.width, dtype=np.float32)[:, labels]
+        return None
+
+    def _made_before(
+        self,
+        stream: np.random.Generator,
+        condition: NDArray[np.float32] | None,
+        chance: NDArray[np.float32] | None,
+        images: int,
+    ) -> NDArray[np.float32]:
+        """Pictures of the stages before, by their running means."""
+        earlier = self._as_generator(self.finished_generators)
+        noise: list[Array | None] = []
+        for number, network in enumerate(earlier.networks):
+            latent = self.spec.latent if not number else min(self.spec.latent, 1)
+            maps = network.input[1:] if number else ()
+            noise.append(_normal(stream, (latent, *maps, images)) if latent else None)
+        return earlier.pictures(Drawn(tuple(noise), chance), condition)
+
+    def _as_generator(self, networks: list[Network]) -> Generator:
+        joins = tuple(self._joins(number) for number in range(len(networks)))
+        return Generator(
+            tuple(networks), joins, self.generation(len(networks)), self._embedding,
+            self.dataset.classes,
+        )  # fmt: skip
+
+    def generation(self, stages: int | None = None) -> Generation:
+        """How pictures are made, with some of the stages."""
+        count = len(self.pairs) if stages is None else stages
+        later = tuple(
+            Maker(pair.stage.generator, pair.input, self._joins(number))
+            for number, pair in enumerate(self.pairs[1:count], 1)
+        )
+        return Generation(
+            condition=self.spec.condition,
+            width=self.options.width,
+            latent=self.spec.latent,
+            embed=self.spec.embed,
+            embedding=embedding_text(self.spec) if self.spec.embed else "",
+            joins=self._joins(0),
+            later=later,
+        )
+
+    def untrained(self, number: int) -> Network:
+        """The generator of a stage whose turn has not come."""
+        network = self._network(self.pairs[number].generator, self.pairs[number].input)
+        network.initialise(self.options.seed + 2 * number, _INIT)
+        return network
+
+    def sampler(self) -> Generator:
+        """All stages so far, the last one with its running mean; it must not be trained."""
+        pair = self.pairs[min(self.progress.stage, len(self.pairs) - 1)]
+        if len(self.finished_generators) == len(self.pairs):
+            return self._as_generator(self.finished_generators)
+        network = self._network(pair.generator, pair.input)
+        network.load(self._mean_state())
+        return self._as_generator([*self.finished_generators, network])
+
+    def _mean_state(self) -> dict[str, NDArray[Any]]:
+        """Weights of the running mean, with the statistics of the generator as it is."""
+        state = self.generator.state()
+        means = self.generator.views(self._mean)
+        return state | {name: np.array(self.device.to_host(x)) for name, x in means.items()}
+
+    def samples(self) -> NDArray[np.uint8]:
+        """Pictures of the same random numbers at any time: (SHOWN, C, H, W).
+
+        Of classes each has its share, one after another; of pictures they are made of the first
+        ones of the data.
+        """
+        maker = self.sampler()
+        drawn = maker.draw(range(SHOWN))
+        numbers = [n * len(self.dataset.classes) // SHOWN for n in range(SHOWN)]
+        condition, context = maker.condition(numbers), None
+        if self._vectors is not None:
+            chosen = np.arange(SHOWN) * len(self._vectors) // SHOWN
+            condition = np.ascontiguousarray(self._vectors[chosen].T)
+        if self.spec.of_pictures:
+            context = context_of(self.spec.condition, self._shown_pictures())
+        return samples_of(maker.pictures(drawn, condition, context)).transpose(3, 0, 1, 2)
+
+    def _shown_pictures(self) -> NDArray[np.float32]:
+        chosen = np.arange(SHOWN) * len(self.dataset.train) // SHOWN
+        x = self.dataset.train.images[chosen].transpose(1, 2, 3, 0)
+        return np.ascontiguousarray(x).astype(np.float32) / np.float32(127.5) - 1
+
+    def _close_epoch(self, watcher: GanWatcher) -> None:
+        progress, options = self.progress, self.options
+        began = time.perf_counter()
+        means = {name: total / progress.seen for name, total in progress.sums.items()}
+        pictures = self.samples()
+        self.shown = pictures
+        variety = self._variety(pictures)
+        speed = progress.seen / max(progress.epoch_seconds, 1e-9)
+        progress.seconds += time.perf_counter() - began
+        row: dict[str, Any] = {
+            "epoch": progress.epoch + 1,
+            "stage": progress.stage + 1,
+            **means,
+            "variety": variety,
+            "lr": options.lr,
+            "images_per_second": speed,
+            "seconds": progress.seconds,
+        }
+        progress.close_epoch(row)
+        self._judge_training(row, watcher)
+        if progress.epoch % options.epochs == 0:
+            self._end_stage()
+        watcher.epoch(row)
+
+    def _end_stage(self) -> None:
+        """Keep the running mean as the stage's generator; begin the next stage."""
+        stage = self.progress.stage
+        done = self._network(self.pairs[stage].generator, self.pairs[stage].input)
+        done.load(self._mean_state())
+        self.progress.stage += 1
+        self.progress.won = 0
+        self.finished_generators.append(done)
+        if self.progress.stage < len(self.pairs):
+            self._step.close()
+            self._begin_stage({}, {})
+
+    def _variety(self, pictures: NDArray[np.uint8]) -> float:
+        """How much pictures differ from each other, as a share of how much real ones do."""
+        if not self._real_variety:
+            real = samples_of(self._shown_pictures())
+            self._real_variety = _spread(real.transpose(3, 0, 1, 2))
+        found = _spread(pictures)
+        return found / max(self._real_variety, 1e-9)
+
+    def _judge_training(self, row: Mapping[str, Any], watcher: GanWatcher) -> None:
+        """Say what measured numbers tell of a training that goes wrong."""
+        sure = row["real"] > _SURE[0] * (1 - self.options.label_smoothing) and (
+            row["fake"] < _SURE[1]
+        )
+        self.progress.won = self.progress.won + 1 if sure else 0
+        if self.progress.won == _WON:
+            watcher.warn(
+                f"the discriminator wins: it is {row['real']:.0%} sure of real pictures and "
+                f"{row['fake']:.0%} of made ones, and the generator learns little; a smaller --lr, "
+                "--label-smoothing, or another --model may help"
+            )
+        if row["variety"] < _COLLAPSED and not self.spec.of_pictures and row["epoch"] > 1:
+            watcher.warn(
+                f"made pictures are alike: they differ {row['variety']:.0%} as much as real ones, "
+                "so few modes are left; --seed, a smaller --lr or a condition may help"
+            )
+
+    def checkpoint(self, facts: Mapping[str, str]) -> Checkpoint[GanOptions, GanProgress]:
+        """The training as it is now; later steps do not change it.
+
+        Raises:
+            Diverged: Weights are not finite.
+        """
+        weights: dict[str, NDArray[Any]] = {}
+        for number, network in enumerate(self.finished_generators, 1):
+            weights |= _over(f"stage{number}/", network.state())
+        optimiser: dict[str, NDArray[Any]] = {}
+        if len(self.finished_generators) < len(self.pairs):
+            networks = {"generator": self.generator, "discriminator": self.discriminator}
+            weights["mean/parameters"] = np.array(self.device.to_host(self._mean))
+            for name, network in networks.items():
+                weights |= _over(f"{name}/", network.state())
+            for name, one in self._step.optimisers.items():
+                state = {key: np.array(self.device.to_host(x)) for key, x in one.state().items()}
+                optimiser |= _over(f"{name}/", state)
+        if self._embedding is not None:
+            weights |= _over("embedding/", self._embedding.state())
+        progress = replace(
+            self.progress,
+            history=list(self.progress.history),
+            sums=dict(self.progress.sums),
+        )
+        return Checkpoint(self.options, progress, weights, optimiser, {}, dict(facts))
+
+
+def embedding_text(spec: GanSpec) -> str:
+    """The network that turns a condition into means and logarithms of spreads."""
+    return f"dense {2 * spec.embed}"
+
+
+def _spread(pictures: NDArray[np.uint8]) -> float:
+    """Mean standard deviation of pixels over pictures (N, C, H, W)."""
+    return float(pictures.astype(np.float32).std(axis=0).mean())
+
+
+def _normal(stream: np.random.Generator, shape: tuple[int, ...]) -> NDArray[np.float32]:
+    return stream.standard_normal(shape, dtype=np.float32)
+
+
+def _under(values: Mapping[str, NDArray[Any]], start: str) -> dict[str, NDArray[Any]]:
+    """Those whose names begin so, without that."""
+    return {
+        name.removeprefix(start): value for name, value in values.items() if name.startswith(start)
+    }
+
+
+def _over(start: str, values: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    return {start + name: value for name, value in values.items()}
+
+
+def _vectors(condition: str, dataset: Dataset, width: int) -> NDArray[np.float32] | None:
+    """Vectors that come with the pictures, (M, K)."""
+    if condition != "vector":
+        return None
+    vectors: NDArray[np.float32] | None = dataset.train.vectors
+    if vectors is None or vectors.shape[1] != width:
+        raise ModelFileError(f"the pictures of '{dataset.name}' come without vectors of {width}")
+    return vectors
