@@ -30,10 +30,22 @@ _PAUSE = 0.1  # seconds between two drawings, at least
 _COST = 400  # and at least so many times what a drawing takes: a quarter percent of the time
 _WIDTH = 24  # characters of the bar, where there is room
 _MEMORY = 0.1  # share of a new loss in the one that is shown
-_COLUMNS = (
-    "epoch", "train_loss", "train_accuracy", "val_loss", "val_accuracy", "val_mean_iou", "lr",
-    "images_per_second", "seconds",
-)  # fmt: skip
+_FORMS = {
+    "train_loss": "loss {:.4f}",
+    "train_accuracy": "accuracy {:6.2%}",
+    "val_accuracy": "validation {:6.2%}",
+    "val_mean_iou": "mean IoU {:.4f}",
+    "val_loss": "validation loss {:.4f}",
+    "stage": "stage {}",
+    "d_loss": "discriminator {:.3f}",
+    "g_loss": "generator {:.3f}",
+    "real": "real {:3.0%}",
+    "fake": "made {:3.0%}",
+    "variety": "variety {:3.0%}",
+}
+"""Column of ``metrics.csv`` -> how an epoch's line says it."""
+
+_COLUMNS = (*_FORMS, "epoch", "lr", "images_per_second", "seconds")
 
 
 class TrainingDisplay:
@@ -147,7 +159,8 @@ class TrainingDisplay:
         *,
         rows: Sequence[Mapping[str, Any]] = (),
         test: Mapping[str, float] | None = None,
-        confused: Sequence[str] = (),
+        details: Sequence[str] = (),
+        title: str = "most confused",
     ) -> None:
         """Show how it went and what came out.
 
@@ -155,7 +168,8 @@ class TrainingDisplay:
             rows: Of all epochs, for a chart.
             test: ``accuracy`` and ``loss`` on the test pictures, ``mean_iou`` and ``dice`` of
                 pixels.
-            confused: Lines about pairs of classes, or the pixels of each, the worst first.
+            details: Lines about what came out.
+            title: What they are about.
         """
         self.close()
         if not self._shown:
@@ -164,9 +178,9 @@ class TrainingDisplay:
             self._say(line)
         if test is not None:
             self._say(_test_line(test))
-        title = "most confused: " if test is None or "mean_iou" not in test else "overlaps: "
-        for number, line in enumerate(confused):
-            self._say((title if number == 0 else " " * len(title)) + one_line(line).strip())
+        for number, line in enumerate(details):
+            before = f"{title}: " if number == 0 else " " * (len(title) + 2)
+            self._say(before + one_line(line).strip())
 
     def _chart(self, rows: Sequence[Mapping[str, Any]]) -> list[str]:
         if len(rows) < 2:
@@ -182,13 +196,7 @@ class TrainingDisplay:
         """What the line of an epoch says."""
         number = row.get("epoch", self._number)
         parts = [f"epoch {number:>{len(str(self._of))}}/{self._of}" if self._of else f"{number}"]
-        for name, form in (
-            ("train_loss", "loss {:.4f}"),
-            ("train_accuracy", "accuracy {:6.2%}"),
-            ("val_accuracy", "validation {:6.2%}"),
-            ("val_mean_iou", "mean IoU {:.4f}"),
-            ("val_loss", "validation loss {:.4f}"),
-        ):
+        for name, form in _FORMS.items():
             value = row.get(name)
             # the validation's loss is said where there is no accuracy, or to who wants to know
             if value is not None and (

@@ -285,10 +285,10 @@ def _finish(session: AdversarialSession, folder: str) -> Outcome:
     if progress.history:
         _write_pictures(outcome, session)
     if compared is not None:
-        outcome.confused.append(
-            f"{compared['psnr']:.2f} dB of noise against the true pictures, "
-            f"{compared['before']:.2f} dB before"
-        )
+        outcome.title = "against the true pictures"
+        outcome.details = [
+            f"PSNR {compared['psnr']:.2f} dB; what it got had {compared['before']:.2f} dB"
+        ]
     return outcome
 
 

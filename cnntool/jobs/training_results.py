@@ -34,7 +34,8 @@ class Outcome:
         folder: Where everything lies.
         test: How well it does on the test pictures; None if there are none.
         samples: A picture of some test pictures with their masks; None if pictures have a class.
-        confused: Lines about classes that are taken for others, or about each class's pixels.
+        details: Lines about it: classes that are taken for others, or each class's pixels.
+        title: What they are.
         written: Paths of the files.
         notes: What a person should know.
         failure: Why the last checkpoint could not be written.
@@ -43,7 +44,8 @@ class Outcome:
     folder: str
     test: Evaluation | PixelEvaluation | None = None
     samples: bytes | None = None
-    confused: list[str] = field(default_factory=list)
+    details: list[str] = field(default_factory=list)
+    title: str = "most confused"
     written: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     failure: SystemFailure | None = None
@@ -161,9 +163,9 @@ def write(
         counts, names = outcome.test.confusion, data.classes
         picture = confusion.confusion_png(counts, names, f"{data.name}: test pictures")
         if isinstance(outcome.test, PixelEvaluation):
-            outcome.confused = overlaps(outcome.test)
+            outcome.details, outcome.title = overlaps(outcome.test), "overlaps"
         else:
-            outcome.confused = confusion.confused_pairs(counts, names)
+            outcome.details = confusion.confused_pairs(counts, names)
         run_folder.write_picture(folder, run_folder.CONFUSION, picture)
         written(run_folder.CONFUSION)
     if outcome.samples is not None:

@@ -2,8 +2,7 @@
 
 Either the whole picture is brought to the size of the network's input, as in training, and the
 shares of the classes back to the picture's; or the network slides over the picture at its own size,
-tile by tile. Tiles overlap, and what they say is mixed: nearly nothing at their edges, where a
-network sees least, and most in their middles.
+tile by tile (:mod:`cnntool.predict.tiles`).
 """
 
 from __future__ import annotations
@@ -20,13 +19,10 @@ from cnntool.images.picture import Picture
 from cnntool.images.resizing import resized
 from cnntool.nn.facts import times
 from cnntool.nn.network import Network
-from cnntool.nn.shapes import trace
 from cnntool.predict.classifier import Classifier
 from cnntool.predict.model import TrainedModel
 from cnntool.predict.preprocess import Preprocessor
-
-OVERLAP = 4
-"""Neighbouring tiles share one part in so many."""
+from cnntool.predict.tiles import of_size, tiled
 
 Shares = NDArray[np.float32]
 
@@ -138,74 +134,26 @@ class Segmenter:
         if invert:
             pixels = 255 - pixels
         image = framed(pixels, how.channels)
-        rows, columns = image.shape[1:]
-        more = [(0, 0), (0, max(0, side - rows)), (0, max(0, side - columns))]
-        if max(map(sum, more)):
-            image = np.pad(image, more, mode="edge")
-        places = [
-            (row, column)
-            for row in _starts(image.shape[1], side)
-            for column in _starts(image.shape[2], side)
-        ]
-        ramp = np.minimum(np.arange(1, side + 1), np.arange(side, 0, -1))
-        ramp = np.minimum(ramp, max(1, side // OVERLAP)).astype(np.float32)
-        weight = ramp[:, None] * ramp
-        total: Shares | None = None
-        weights = np.zeros(image.shape[1:], np.float32)
-        step = self._classify.round
-        for first in range(0, len(places), step):
-            some = places[first : first + step]
-            tiles = [image[:, row : row + side, column : column + side] for row, column in some]
-            shares = self._told(np.stack(tiles, axis=3))
-            if shares.shape[1:3] != (side, side):
-                shares = np.stack(
-                    [_stretched(shares[..., n], (side, side)) for n in range(len(some))], axis=3
-                )
-            if total is None:
-                total = np.zeros((len(shares), *image.shape[1:]), np.float32)
-            for number, (row, column) in enumerate(some):
-                place = np.s_[row : row + side, column : column + side]
-                total[:, place[0], place[1]] += shares[..., number] * weight
-                weights[place] += weight
-        assert total is not None
-        total /= weights
-        return total[:, :rows, :columns]
+        return tiled(image, (side, side), self._of_tiles, self._classify.round)
+
+    def _of_tiles(self, tiles: NDArray[np.uint8]) -> Shares:
+        """Shares (K, side, side, N) of tiles (C, side, side, N)."""
+        shares, size = self._told(tiles), tiles.shape[1:3]
+        if shares.shape[1:3] != size:
+            parts = [_stretched(shares[..., n], size) for n in range(shares.shape[3])]
+            shares = np.stack(parts, axis=3)
+        return shares
 
 
 def _of_size(model: TrainedModel, side: int) -> Network:
     """The same network for squares of another size."""
-    network, shape = model.network, (model.preprocess.how.channels, side, side)
-    name = f"--tile {side}"
     try:
-        output = trace(network.chain, shape).output
-        other = Network(network.chain, shape, device=network.device)
+        found = of_size(model.network, (model.preprocess.how.channels, side, side))
     except SpecError as error:
-        raise OptionError(f"{name} does not fit the network: {error.message}") from error
-    if any(
-        tuple(value.shape) != tuple(network.tensors[key].shape)
-        for key, value in other.tensors.items()
-    ):
-        raise OptionError(
-            f"{name}: the network has weights for pictures of {times(network.input)} alone; tiles "
-            "need a network of convolutions"
-        )
-    if len(output) != 3:
-        raise ShapeError(f"the network gives {times(output)}, no maps")
-    other.load(network.state())
-    return other
-
-
-def _starts(length: int, side: int) -> list[int]:
-    """Where tiles begin along a side: equal steps, the last one ends with it.
-
-    Example:
-        >>> _starts(100, 64), _starts(64, 64)
-        ([0, 36], [0])
-    """
-    count = 1 + -(-(length - side) // max(1, side - side // OVERLAP))
-    if count == 1:
-        return [0]
-    return [(length - side) * n // (count - 1) for n in range(count)]
+        raise OptionError(f"--tile {side} does not fit the network: {error.message}") from error
+    if len(found.output) != 3:
+        raise ShapeError(f"the network gives {times(found.output)}, no maps")
+    return found
 
 
 def _stretched(shares: Shares, size: tuple[int, int]) -> Shares:

@@ -1,4 +1,4 @@
-"""How a training went: loss and accuracy over its epochs, as a picture and as text.
+"""How a training went: losses and accuracies over its epochs, as a picture and as text.
 
 Rows have the columns of ``metrics.csv``; what is missing, or not finite, is left out.
 """
@@ -18,22 +18,33 @@ from cnntool.report.terminal_chart import NARROWEST, Chart, Points, drawn, encod
 
 Rows = Sequence[Mapping[str, Any]]
 
-LINES = {"train": "train", "validation": "val"}
-"""Name of a line -> how its columns begin."""
+LINES: Mapping[str, Mapping[str, str]] = {
+    "loss": {
+        "train": "train_loss",
+        "validation": "val_loss",
+        "discriminator": "d_loss",
+        "generator": "g_loss",
+    },
+    "accuracy": {"train": "train_accuracy", "validation": "val_accuracy"},
+    "held for real": {"real pictures": "real", "made pictures": "fake"},
+}
+"""Title of a chart -> name of a line -> its column. The last two are shares; one of them is drawn:
+how often the right class was found, or what a discriminator says of pictures."""
 
 STEEP = 10.0
 """Losses whose largest is that many times the smallest are drawn logarithmically."""
 
 _SIDE_BY_SIDE = 76  # columns of text that two charts beside each other need
-_COLOURS = {"train": "#1f5f9e", "validation": "#e07b1a", "test": "#3a3a3a"}
+_COLOURS = ("#1f5f9e", "#e07b1a")
+_TEST = "#3a3a3a"
 
 
 def curves_png(rows: Rows, title: str = "", test: Mapping[str, float] | None = None) -> bytes:
     """A picture of loss and accuracy, as the bytes of a PNG file.
 
     Args:
-        rows: One an epoch: ``epoch``, and of ``train_loss train_accuracy val_loss val_accuracy``
-            what there is, accuracies as shares.
+        rows: One an epoch: ``epoch``, and of the columns in :data:`LINES` what there is,
+            accuracies as shares.
         title: Above all.
         test: ``loss`` and ``accuracy`` on the test pictures at the end.
 
@@ -62,15 +73,15 @@ def curves_chart(rows: Rows, width: int = 80, encoding: str | None = "utf-8") ->
     """
     unicode = encodable(encoding)
     charts = []
-    for what in ("loss", "accuracy"):
+    for what in _charts(rows):
         lines = {name: points for name, points in _lines(rows, what).items() if len(points) > 1}
         if not lines:
             continue
-        logarithmic = what == "loss" and _steep(lines)
-        title = _loss_title(logarithmic) if what == "loss" else what
+        percent = what != "loss"
+        logarithmic = not percent and _steep(lines)
+        title = what if percent else _loss_title(logarithmic)
         if len(lines) == 1:
             title = f"{next(iter(lines))} {title}"
-        percent = what == "accuracy"
         charts.append(Chart(title, lines, "epoch", percent=percent, logarithmic=logarithmic))
     if not charts or width < NARROWEST:
         return []
@@ -92,7 +103,7 @@ def _drawn(rows: Rows, title: str, test: Mapping[str, float]) -> bytes:
         ) from error
     figure = Figure(figsize=(10, 4.2), dpi=120, layout="constrained")
     canvas = FigureCanvasAgg(figure)
-    for axes, what in zip(figure.subplots(1, 2), ("loss", "accuracy"), strict=True):
+    for axes, what in zip(figure.subplots(1, 2), _charts(rows), strict=True):
         _draw(axes, what, _lines(rows, what), test.get(what, math.nan))
     if title:
         # names of folders may hold letters that fonts lack, and signs of formulas
@@ -107,13 +118,14 @@ def _draw(axes: Any, what: str, lines: Mapping[str, Points], test: float) -> Non
     """One of the two parts of the picture."""
     from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator
 
-    percent = what == "accuracy"
+    percent = what != "loss"
     factor = 100 if percent else 1
+    colours = dict(zip(LINES[what], 2 * _COLOURS, strict=False))
     for name, points in lines.items():
         axes.plot(
             [x for x, _ in points],
             [factor * y for _, y in points],
-            color=_COLOURS[name],
+            color=colours[name],
             marker="o" if len(points) <= 40 else "",
             markersize=4,
             linewidth=1.8,
@@ -122,7 +134,7 @@ def _draw(axes: Any, what: str, lines: Mapping[str, Points], test: float) -> Non
     if _finite(test):
         text = f"test: {test:.2%}".replace("%", " %") if percent else f"test: {test:.4f}"
         axes.axhline(
-            factor * test, color=_COLOURS["test"], linestyle="--", linewidth=1.1, label=text
+            factor * test, color=_TEST, linestyle="--", linewidth=1.1, label=text
         )
     logarithmic = not percent and _steep(lines)
     if logarithmic:
@@ -130,7 +142,7 @@ def _draw(axes: Any, what: str, lines: Mapping[str, Points], test: float) -> Non
         axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         axes.yaxis.set_major_formatter("{x:g}")
         axes.yaxis.set_minor_locator(NullLocator())
-    axes.set_title("accuracy, %" if percent else _loss_title(logarithmic))
+    axes.set_title(f"{what}, %" if percent else _loss_title(logarithmic))
     axes.set_xlabel("epoch")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.grid(color="#e4e4e4", linewidth=0.7)
@@ -139,14 +151,18 @@ def _draw(axes: Any, what: str, lines: Mapping[str, Points], test: float) -> Non
         axes.legend(frameon=False)
 
 
+def _charts(rows: Rows) -> tuple[str, str]:
+    """Titles of the two charts."""
+    loss, *shares = LINES
+    return loss, next((what for what in shares if _lines(rows, what)), shares[0])
+
+
 def _lines(rows: Rows, what: str) -> Mapping[str, Points]:
     """Points (epoch, value) by the name of the line, where there are any."""
     found = {}
-    for name, column in LINES.items():
+    for name, column in LINES[what].items():
         points = [
-            (float(row["epoch"]), float(row[f"{column}_{what}"]))
-            for row in rows
-            if _finite(row.get(f"{column}_{what}"))
+            (float(row["epoch"]), float(row[column])) for row in rows if _finite(row.get(column))
         ]
         if points:
             found[name] = points

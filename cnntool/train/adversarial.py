@@ -131,8 +131,13 @@ class AdversarialSession:
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """Names of the columns of ``metrics.csv``."""
-        return GAN_ROW_NAMES
+        """Names of the columns of ``metrics.csv``: those that mean something here."""
+        idle = {
+            "stage": len(self.pairs) == 1,
+            "content": not self.options.content,
+            "kl": not self.spec.embed,
+        }
+        return tuple(name for name in GAN_ROW_NAMES if not idle.get(name))
 
     @property
     def epochs(self) -> int:
@@ -415,6 +420,7 @@ class AdversarialSession:
             "images_per_second": speed,
             "seconds": progress.seconds,
         }
+        row = {name: row[name] for name in self.columns}
         progress.close_epoch(row)
         self._judge_training(row, watcher)
         if progress.epoch % options.epochs == 0:

@@ -131,7 +131,7 @@ def test_quiet_says_nothing(clock):
         display.start({"model": "cnn"})
         trained(display, clock, seconds=100)
         display.note("something")
-        display.finish(rows=[ROW, ROW], test={"accuracy": 1, "loss": 0}, confused=["a"])
+        display.finish(rows=[ROW, ROW], test={"accuracy": 1, "loss": 0}, details=["a"])
         assert stream.getvalue() == ""
 
 
@@ -380,7 +380,7 @@ def test_results():
     display.finish(
         rows=rows,
         test={"accuracy": 0.99123, "loss": 0.03125},
-        confused=["4 taken for 9: 12 of 982", "7 taken for 2: 3 of 1028"],
+        details=["4 taken for 9: 12 of 982", "7 taken for 2: 3 of 1028"],
     )
     lines = stream.buffer.getvalue().decode("ascii").splitlines()
     assert lines[0] == "train loss"

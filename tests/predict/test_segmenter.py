@@ -15,7 +15,8 @@ from cnntool.nn.saved_model import Preprocessing, SavedModel
 from cnntool.nn.spec import parse
 from cnntool.predict.model import TrainedModel
 from cnntool.predict.preprocess import Preprocessor
-from cnntool.predict.segmenter import Segmenter, _starts
+from cnntool.predict.segmenter import Segmenter
+from cnntool.predict.tiles import _starts
 
 
 def model(spec="conv 3 1", size=(6, 8), fit="stretch", device="cpu"):
