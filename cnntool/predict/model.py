@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -45,7 +46,11 @@ class TrainedModel:
 
     @classmethod
     def load(
-        cls, path: str | os.PathLike[str], *, device: str | Backend = "cpu", task: str = "classify"
+        cls,
+        path: str | os.PathLike[str],
+        *,
+        device: str | Backend = "cpu",
+        task: str | Sequence[str] = "classify",
     ) -> TrainedModel:
         """The model in a file or in the folder of a run.
 
@@ -55,7 +60,8 @@ class TrainedModel:
             path: A model file, or a folder with one.
             device: Where it is to compute: a name as ``--device`` takes it, or what
                 :func:`cnntool.backend.get` gave.
-            task: What it is needed for, one of :data:`cnntool.nn.saved_model.TASKS`.
+            task: What it is needed for: one of :data:`cnntool.nn.saved_model.TASKS`, or several
+                that will all do.
 
         Raises:
             InputError: There is no such file, or it cannot be read.
@@ -73,7 +79,7 @@ class TrainedModel:
                 raise ModelFileError(f"{quote(file)}: {kind}; {_ADVICE}") from None
             raise
         del data
-        _check_use(saved, quote(file), task)
+        _check_use(saved, quote(file), (task,) if isinstance(task, str) else task)
         on = device if isinstance(device, Backend) else backend.get(device)
         network = Network(parse(saved.spec), saved.input, device=on)
         network.load(saved.tensors)
@@ -138,13 +144,12 @@ def find_model(path: str | os.PathLike[str]) -> str:
     return name
 
 
-def _check_use(saved: SavedModel, where: str, task: str) -> None:
-    if saved.task != task:
+def _check_use(saved: SavedModel, where: str, tasks: Sequence[str]) -> None:
+    if saved.task not in tasks:
         does = {"classify": "tells classes", "segment": "segments", "generate": "makes pictures"}
-        needed = {"classify": "a classifier", "segment": "one that segments", "generate": "a maker"}
-        raise OptionError(
-            f"{where}: a model that {does[saved.task]}; {needed[task]} is needed here"
-        )
+        kinds = {"classify": "a classifier", "segment": "one that segments", "generate": "a maker"}
+        needed = " or ".join(kinds[task] for task in tasks)
+        raise OptionError(f"{where}: a model that {does[saved.task]}; {needed} is needed here")
     if len(saved.input) != 3 and saved.features is None:
         raise OptionError(
             f"{where}: it takes vectors of {times(saved.input)}; one that takes pictures "
