@@ -99,6 +99,23 @@ class ObservedNetwork:
             raise NameNotFound.among("layer", name, self.rows)
         return self.rows[name]
 
+    def path(self, name: str) -> list[LayerRow]:
+        """Rows of the layers that lead from the input to a layer, that one last.
+
+        Joints that are passed as a whole count as one; branches beside the way do not count.
+
+        Raises:
+            NameNotFound: There is no such layer.
+
+        Example:
+            >>> from cnntool.nn import parse
+            >>> chain = parse("conv 2 1 | residual(relu | conv 2 1) | concat(tanh, relu)")
+            >>> net = Network(chain, (1, 3, 4))
+            >>> [row.name for row in ObservedNetwork(net).path("2.branch1.relu")]
+            ['0.conv', '1.add', '2.branch1.relu']
+        """
+        return [part.row for part in self._to(name).parts if isinstance(part, Tap)]
+
     def _to(self, name: str) -> Sequence:
         """The blocks from the input to the output of a layer."""
         if name not in self._ways:
