@@ -20,15 +20,27 @@ Map = NDArray[np.float32]
 CONVOLUTIONS = ("conv", "deconv", "depthwise", "separable", "local", "deform")
 """Words of layers that filter."""
 
+ACTIVATIONS = ("relu", "relu6", "leakyrelu", "sigmoid", "tanh")
+"""Words of layers that bend what a convolution gives."""
+
 
 def last_convolution(subject: Subject) -> str:
-    """The name of the last layer that filters and gives maps with more than one position.
+    """The layer that Grad-CAM looks at by itself: the last convolution, with its activation.
 
     Raises:
-        OptionError: There is none.
+        OptionError: No layer filters and gives maps with more than one position.
     """
-    for row in reversed(subject.network.rows.values()):
+    rows = list(subject.network.rows.values())
+    for number in range(len(rows) - 1, -1, -1):
+        row = rows[number]
         if row.word in CONVOLUTIONS and row.output[1] * row.output[2] > 1:
+            chain = row.name.rpartition(".")[0].rpartition(".")[0]
+            for behind in rows[number + 1 :]:
+                beside = behind.name.rpartition(".")[0].rpartition(".")[0] == chain
+                if not beside or behind.word not in ("batchnorm", *ACTIVATIONS):
+                    break
+                if behind.word in ACTIVATIONS:
+                    return behind.name
             return row.name
     raise OptionError(
         "no convolution of this network gives maps; name a layer with --layer, or use saliency"
@@ -99,7 +111,8 @@ def gradcam(subject: Subject, image: Samples, number: int, layer: str) -> Map:
 def spread(found: Map, row: LayerRow, size: Sequence[int], zoom: int = 1) -> Map:
     """A layer's map as large as the picture: every value at the centre of what its neuron sees.
 
-    Between the centres it is linear, beyond the outermost ones constant.
+    Between the centres it is linear. Beyond the outermost ones it falls to 0 within the distance
+    of two: a network without padding has no neurons that look at the picture's edge.
 
     Args:
         found: One number for each position of the layer, (h, w).
@@ -114,7 +127,7 @@ def spread(found: Map, row: LayerRow, size: Sequence[int], zoom: int = 1) -> Map
         >>> from cnntool.nn import parse, trace
         >>> row = trace(parse("conv 1 3 pad=1 | maxpool 2"), (1, 2, 4)).rows[-1]
         >>> spread(np.array([[0.0, 8.0]]), row, (2, 4)).tolist()
-        [[0.0, 2.0, 6.0, 8.0], [0.0, 2.0, 6.0, 8.0]]
+        [[0.0, 2.0, 6.0, 6.0], [0.0, 2.0, 6.0, 6.0]]
     """
     down = _weights(_centres(row.field, 0, found.shape[0]), size[0], zoom)
     across = _weights(_centres(row.field, 1, found.shape[1]), size[1], zoom)
@@ -134,12 +147,15 @@ def _centres(field: Field, axis: int, count: int) -> NDArray[np.float64]:
 
 def _weights(centres: NDArray[np.float64], length: int, zoom: int) -> NDArray[np.float64]:
     """How much each neuron counts at each pixel: (zoom·length, neurons)."""
+    if len(centres) == 1:
+        return np.ones((zoom * length, 1))
     pixels = (np.arange(zoom * length) + 0.5) / zoom - 0.5
-    place = np.interp(pixels, centres, np.arange(len(centres)))
-    before = np.minimum(place.astype(np.intp), max(len(centres) - 2, 0))
-    share = place - before
-    weights = np.zeros((len(pixels), len(centres)))
-    rows = np.arange(len(pixels))
-    weights[rows, before] = 1 - share
-    weights[rows, np.minimum(before + 1, len(centres) - 1)] += share
-    return weights
+    step = float(np.diff(centres).mean())
+    # one more on either side, which counts nothing
+    ends = np.concatenate([[centres[0] - step], centres, [centres[-1] + step]])
+    place = np.interp(pixels, ends, np.arange(len(ends)))
+    before = np.minimum(place.astype(np.intp), len(ends) - 2)
+    weights, rows = np.zeros((len(pixels), len(ends))), np.arange(len(pixels))
+    weights[rows, before + 1] = place - before
+    weights[rows, before] = 1 - (place - before)
+    return weights[:, 1:-1]

@@ -144,28 +144,33 @@ class TopPatches:
         )
 
 
-def cut(image: Samples, patch: Patch, size: Sequence[int] | None = None) -> Samples:
-    """What the neuron sees: the patch, surrounded by zeros where it reaches beyond the picture.
+def cut(image: Samples, patch: Patch) -> tuple[Samples, NDArray[np.bool_]]:
+    """What a neuron sees, and which pixels of that lie in the picture.
 
-    Args:
-        image: Samples of the picture.
-        patch: The place.
-        size: Rows and columns of the result, for fields of different sizes; None: the field's.
+    Where the field reaches beyond the picture there are zeros; but along an axis on which it is
+    longer than the picture, the picture is all that is cut.
 
     Shape:
-        (C, H, W) -> (C, h, w).
+        (C, H, W) -> (C, h, w) and (h, w).
 
     Example:
         >>> image = np.arange(1, 7, dtype=np.uint8).reshape(1, 2, 3)
-        >>> corner = Patch(0, 1, 0, (0, 0), 1.0, (-1, -1, 1, 2), (0, 0, 1, 2))
-        >>> cut(image, corner).tolist()
-        [[[0, 0, 0], [0, 1, 2]]]
+        >>> corner = Patch(0, 1, 0, (0, 0), 1.0, (-1, -1, 1, 1), (0, 0, 1, 1))
+        >>> part, inside = cut(image, corner)
+        >>> part.tolist(), inside.tolist()
+        ([[[0, 0], [0, 1]]], [[False, False], [False, True]])
     """
-    top, left, bottom, right = patch.field
-    y0, x0, y1, x1 = patch.box
-    size = size or (max(bottom - top, 0), max(right - left, 0))
-    whole = np.zeros((image.shape[0], *size), image.dtype)
-    if y1 <= y0 or x1 <= x0:
-        return whole
-    whole[:, y0 - top : y1 - top, x0 - left : x1 - left] = image[:, y0:y1, x0:x1]
-    return whole
+    (y0, y1), (x0, x1) = (
+        (0, length) if last - first > length else (first, max(last, first))
+        for first, last, length in zip(
+            patch.field[:2], patch.field[2:], image.shape[1:], strict=True
+        )
+    )
+    whole = np.zeros((image.shape[0], y1 - y0, x1 - x0), image.dtype)
+    inside = np.zeros(whole.shape[1:], np.bool_)
+    top, left, bottom, right = patch.box
+    if bottom > top and right > left:
+        part = slice(top - y0, bottom - y0), slice(left - x0, right - x0)
+        whole[:, *part] = image[:, top:bottom, left:right]
+        inside[part] = True
+    return whole, inside

@@ -34,6 +34,7 @@ class Subject:
         network: The network, its layers one by one.
         preprocess: From samples to its input.
         classes: What its classes are called.
+        path: File of the model; empty if there is none.
 
     Example:
         >>> from cnntool.nn import parse
@@ -50,6 +51,7 @@ class Subject:
     network: ObservedNetwork
     preprocess: Preprocessor
     classes: tuple[str, ...]
+    path: str = ""
 
     @classmethod
     def load(
@@ -87,7 +89,7 @@ class Subject:
                 "dense layer; there is nothing inside to look at ('cnntool hog --visualize' draws "
                 "such histograms)"
             )
-        return cls(ObservedNetwork(model.network), model.preprocess, model.classes)
+        return cls(ObservedNetwork(model.network), model.preprocess, model.classes, model.path)
 
     @property
     def plain(self) -> Network:

@@ -5,8 +5,8 @@ from __future__ import annotations
 METHODS = {
     "gradient": "how fast the score changes with each pixel",
     "input-gradient": "the gradient times the pixel's brightness",
-    "guided": "guided backpropagation: only what helps comes through a ReLU",
-    "integrated": "integrated gradients: shares of the score's difference to a plain picture",
+    "guided": "the gradient, of which only what helps comes through each ReLU",
+    "integrated": "parts of the score's difference to a plain picture",
     "smoothgrad": "the mean gradient of noisy copies",
 }
 """Ways to tell which pixels matter, and what they tell."""

@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from cnntool.data.dataset import Dataset, Split
 from cnntool.data.loading import load
@@ -23,7 +22,7 @@ from cnntool.predict.evaluation import Evaluation, class_numbers, evaluate
 from cnntool.predict.model import TrainedModel
 from cnntool.predict.words import MEANS
 from cnntool.report.confusion import confused_pairs, confusion_png
-from cnntool.report.grids import grid
+from cnntool.report.grids import grid, planes_to_pixels
 from cnntool.report.lettering import drawable
 from cnntool.report.tables import Row
 
@@ -217,14 +216,9 @@ def write_worst(found: Evaluation, split: Split, most: int, path: str, *, force:
         if split.paths:
             lines.append(os.path.basename(split.paths[n]))
         captions.append("\n".join(drawable(line) for line in lines))
-    pictures = [_displayed(split.images[n]) for n in chosen]
+    pictures = [planes_to_pixels(split.images[n]) for n in chosen]
     sheet = Picture(grid(pictures, captions=captions))
     write_whole(path, encode(sheet, by_suffix(path) or "png"), force=force)
-
-
-def _displayed(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """(C, H, W) -> (H, W) or (H, W, 3)."""
-    return image[0] if len(image) == 1 else np.ascontiguousarray(image.transpose(1, 2, 0))
 
 
 # --- gates

@@ -89,7 +89,7 @@ def grid(
     for place, pixels in enumerate(pictures):
         row, column = divmod(place, columns)
         left, top = gap + column * step_x, gap + row * step_y
-        picture = _fitted(_image(pixels, full_range), height, width)
+        picture = drawn(pixels, (height, width), full_range=full_range)
         # in the middle; with a caption at the bottom, next to its text
         spare = height - picture.height
         sheet.paste(
@@ -228,6 +228,27 @@ def _image(pixels: NDArray[Any], full_range: float) -> Image.Image:
         values = np.clip(pixels, 0, top).astype(np.float32) * np.float32(255 / top)
         pixels = np.rint(np.nan_to_num(values)).astype(np.uint8)
     return Image.fromarray(np.ascontiguousarray(pixels))
+
+
+def drawn(pixels: NDArray[Any], cell: tuple[int, int], *, full_range: float = 255.0) -> Image.Image:
+    """A picture in RGB, as large as a cell allows and with its own proportions.
+
+    Args:
+        pixels: A picture as :func:`grid` takes it.
+        cell: Height and width.
+        full_range: The largest sample of pictures of floats.
+    """
+    return _fitted(_image(pixels, full_range), *cell)
+
+
+def planes_to_pixels(image: NDArray[np.uint8]) -> Pixels:
+    """A picture as networks take it as one to be shown: (C, H, W) -> (H, W) or (H, W, 3).
+
+    Example:
+        >>> planes_to_pixels(np.zeros((3, 4, 5), np.uint8)).shape
+        (4, 5, 3)
+    """
+    return image[0] if len(image) == 1 else np.ascontiguousarray(image.transpose(1, 2, 0))
 
 
 def _fitted(image: Image.Image, height: int, width: int) -> Image.Image:
