@@ -98,7 +98,7 @@ class NameNotFound(OptionError, LookupError):
         if listed:
             message += (" There are " if near else "; there are ") + enumerated(known)
         if see:
-            message += ("" if near else ".") + f" See '{see}'"
+            message += ("" if message.endswith("?") else ".") + f" See '{see}'"
         return cls(message, name=name, near=near)
 
 

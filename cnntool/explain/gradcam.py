@@ -20,31 +20,41 @@ Map = NDArray[np.float32]
 CONVOLUTIONS = ("conv", "deconv", "depthwise", "separable", "local", "deform")
 """Words of layers that filter."""
 
+JOINTS = ("add", "concat", "unpool")
+"""Words of rows that join branches."""
+
 ACTIVATIONS = ("relu", "relu6", "leakyrelu", "sigmoid", "tanh")
 """Words of layers that bend what a convolution gives."""
 
 
 def last_convolution(subject: Subject) -> str:
-    """The layer that Grad-CAM looks at by itself: the last convolution, with its activation.
+    """The layer that Grad-CAM looks at by itself: where the last convolution leads.
+
+    That is the last one whose maps have more than one position; if it stands in a branch, the
+    layer that joins the branches; and the activation behind that, if there is one.
 
     Raises:
-        OptionError: No layer filters and gives maps with more than one position.
+        OptionError: No layer filters and gives maps.
     """
     rows = list(subject.network.rows.values())
-    for number in range(len(rows) - 1, -1, -1):
-        row = rows[number]
-        if row.word in CONVOLUTIONS and row.output[1] * row.output[2] > 1:
-            chain = row.name.rpartition(".")[0].rpartition(".")[0]
-            for behind in rows[number + 1 :]:
-                beside = behind.name.rpartition(".")[0].rpartition(".")[0] == chain
-                if not beside or behind.word not in ("batchnorm", *ACTIVATIONS):
-                    break
-                if behind.word in ACTIVATIONS:
-                    return behind.name
-            return row.name
-    raise OptionError(
-        "no convolution of this network gives maps; name a layer with --layer, or use saliency"
-    )
+    place = max((n for n, row in enumerate(rows) if _filters(row)), default=None)
+    if place is None:
+        raise OptionError(
+            "no convolution of this network gives maps; name a layer with --layer, or use saliency"
+        )
+    number = rows[place].name.partition(".")[0]
+    joints = [f"{number}.{word}" for word in JOINTS]
+    place = next((n for n, row in enumerate(rows) if row.name in joints), place)
+    for behind in rows[place + 1 :]:
+        if behind.word in ACTIVATIONS:
+            return behind.name
+        if behind.word != "batchnorm":
+            break
+    return rows[place].name
+
+
+def _filters(row: LayerRow) -> bool:
+    return row.word in CONVOLUTIONS and row.output[1] * row.output[2] > 1
 
 
 def gradcam(subject: Subject, image: Samples, number: int, layer: str) -> Map:

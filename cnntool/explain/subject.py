@@ -22,6 +22,8 @@ from cnntool.predict.classifier import Logits, check_finite, shares
 from cnntool.predict.model import TrainedModel
 from cnntool.predict.preprocess import Preprocessor
 
+_FEW = 12  # layers whose names fit into a message
+
 Samples = NDArray[np.uint8] | NDArray[np.float32]
 """Pictures: samples 0..255, (C, H, W) or (C, H, W, N)."""
 
@@ -116,7 +118,8 @@ class Subject:
         """
         rows = self.network.rows
         if name not in rows:
-            raise NameNotFound.among("layer", name, rows, listed=True)
+            see = "cnntool shape MODEL" if len(rows) > _FEW else None
+            raise NameNotFound.among("layer", name, rows, see, listed=True)
         return rows[name]
 
     def class_number(self, label: str) -> int:

@@ -27,8 +27,8 @@ from cnntool.cli.streams import warn
 @shared.MODEL
 @shared.CLASS
 @shared.layer_option(
-    help="The layer, as 'cnntool shape' names it.  [default: the last convolution, with its "
-    "activation]"
+    help="The layer, as 'cnntool shape' names it.  [default: the last convolution, with the sum or "
+    "stack that it stands in and its activation]"
 )
 @shared.INVERT
 @shared.DEVICE
@@ -50,7 +50,7 @@ def command(
 
     name = last_convolution(subject) if layer is None else subject.maps(layer).name
     if layer is None and not run.quiet:
-        warn(f"--layer {name}, that of the last convolution, is taken")
+        warn(f"--layer {name} is taken, where the last convolution leads")
 
     def make(**common: Any) -> GradcamJob:
         return GradcamJob(subject=subject, number=number, layer=name, invert=invert, **common)
