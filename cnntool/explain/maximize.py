@@ -189,12 +189,17 @@ def maximize(
     batch = max(1, min(_BATCH, group_size(subject.plain)))
     found: list[Found] = []
     parts = [goals[first : first + batch] for first in range(0, len(goals), batch)]
-    for number, part in enumerate(parts):
-        found += _Climb(subject, part, how).go(
-            lambda done, total, number=number: (  # type: ignore[misc]
-                progress and progress(number * total + done, len(parts) * total)
-            )
-        )
+    done = 0
+
+    def told(step: int) -> None:
+        if progress is not None:
+            progress(done + step, len(parts) * how.steps)
+
+    # numbers that are too large are told once, in the end, not by every operation
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        for part in parts:
+            found += _Climb(subject, part, how).go(told)
+            done += how.steps
     return found
 
 
@@ -209,7 +214,7 @@ class _Climb:
         side = min(subject.shape[1:])
         self.smooth = 1.5 * (side / 28) ** 0.5 if how.smooth is None else how.smooth
 
-    def go(self, progress: Callable[[int, int], object]) -> list[Found]:
+    def go(self, progress: Callable[[int], None]) -> list[Found]:
         how, xp = self.how, self.xp
         x = self.strokes(self.smooth) * np.float32(_NOISE)
         xp.clip(x, *self.range, out=x)
@@ -225,8 +230,10 @@ class _Climb:
             xp.clip(x, *self.range, out=x)
             if step in how.kept:
                 kept.append(self.device.to_host(self.subject.preprocess.restore(x)))
-            progress(step, how.steps)
-        return self.found(np.clip(np.stack(kept), 0, 255))
+            progress(step)
+        pictures = np.stack(kept)
+        check_finite(pictures)
+        return self.found(np.clip(pictures, 0, 255))
 
     def strokes(self, sigma: float) -> Array:
         """Smoothed noise for every picture, of root mean square 1, (C, H, W, N)."""

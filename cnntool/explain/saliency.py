@@ -88,7 +88,10 @@ def saliency(
     if method not in METHODS:
         raise NameNotFound.among("method", method, METHODS, listed=True)
     if method == "integrated":
-        found = _integrated(subject, image, number, baseline, steps)
+        start = np.broadcast_to(subject.plain_samples(baseline), image.shape)
+        found = _integrated(subject, start, image, number, steps)
+        if (image == start).all():
+            return found  # all zeros: there is no way to go
     elif method == "smoothgrad":
         found = _smooth(subject, image, number, copies, noise, seed)
     else:
@@ -99,11 +102,10 @@ def saliency(
 
 
 def _integrated(
-    subject: Subject, image: Samples, number: int, baseline: str, steps: int | None
+    subject: Subject, start: Map, image: Samples, number: int, steps: int | None
 ) -> Map:
-    """(image - baseline) · mean gradient between the two, by the rule of the middle."""
+    """(image - start) · mean gradient between the two, by the rule of the middle."""
     goal = image.astype(np.float32)
-    start = np.broadcast_to(subject.plain_samples(baseline), goal.shape)
     if steps is not None:
         return _along(subject, start, goal, number, steps)
     ends = subject.chosen(subject.scores(np.stack([start, goal], -1)), [number, number])

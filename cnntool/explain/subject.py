@@ -229,10 +229,11 @@ class Subject:
         Raises:
             ModelFileError: The gradient is not finite.
         """
-        _, backward = self.network.forward(self.inputs(images), observer, gradient=True)
-        if backward is None:
-            raise RuntimeError("a pass with gradients gave none")
-        with np.errstate(over="ignore", invalid="ignore"):
+        # numbers that are too large are told once, below, not by every operation
+        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+            _, backward = self.network.forward(self.inputs(images), observer, gradient=True)
+            if backward is None:
+                raise RuntimeError("a pass with gradients gave none")
             found = self.device.to_host(backward(self.seed(numbers))) * self._factors
         check_finite(found)
         return found
