@@ -8,7 +8,7 @@ what is wrong, what was found, what would work. Facts that a program may want ar
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 
 class CnntoolError(Exception):
@@ -67,21 +67,59 @@ class NameNotFound(OptionError, LookupError):
 
     @classmethod
     def among(
-        cls, kind: str, name: str, known: Iterable[str], see: str | None = None
+        cls,
+        kind: str,
+        name: str,
+        known: Iterable[str],
+        see: str | None = None,
+        *,
+        listed: bool = False,
     ) -> NameNotFound:
         """Error for ``name`` with suggestions from ``known``.
+
+        Args:
+            kind: What it should be the name of.
+            name: What was written.
+            known: All names.
+            see: A command that shows them.
+            listed: Whether the message names all, or as many as fit.
 
         Example:
             >>> print(NameNotFound.among("kernel", "sobl-x", ["sobel-x", "box"], "cnntool kernels"))
             unknown kernel 'sobl-x'; did you mean 'sobel-x'? See 'cnntool kernels'
+            >>> print(NameNotFound.among("class", "owl", ["cat", "dog"], listed=True))
+            unknown class 'owl'; there are cat, dog
         """
-        near = difflib.get_close_matches(name, list(known), n=3, cutoff=0.6)
+        known = list(known)
+        near = difflib.get_close_matches(name, known, n=3, cutoff=0.6)
         message = f"unknown {kind} '{name}'"
         if near:
             message += "; did you mean " + " or ".join(f"'{n}'" for n in near) + "?"
+        if listed:
+            message += (" There are " if near else "; there are ") + enumerated(known)
         if see:
-            message += ("" if near else ".") + f" See '{see}'"
+            message += ("" if message.endswith("?") else ".") + f" See '{see}'"
         return cls(message, name=name, near=near)
+
+
+def enumerated(names: Sequence[str], room: int = 140) -> str:
+    """Names in a message, as many as fit.
+
+    Args:
+        names: At least one.
+        room: Most characters of names; the first one is always told.
+
+    Example:
+        >>> enumerated(["cat", "dog"]), enumerated(["0.conv", "1.relu", "2.flatten"], room=15)
+        ('cat, dog', '0.conv, 1.relu and 1 more')
+    """
+    shown = ""
+    for number, name in enumerate(names):
+        longer = f"{shown}, {name}" if shown else name
+        if shown and len(longer) > room:
+            return f"{shown} and {len(names) - number} more"
+        shown = longer
+    return shown
 
 
 class SystemFailure(CnntoolError, OSError):

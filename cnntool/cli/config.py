@@ -7,6 +7,10 @@ that command::
     [convolve]
     border = "edge"
     kernel = ["sobel-x", "sobel-y"]
+    [explain]                # a key of these serves all commands below that have it
+    invert = true
+    [explain.maximize]
+    steps = 1024
 """
 
 from __future__ import annotations
@@ -56,7 +60,7 @@ def command_defaults(
 
     Args:
         config: What the file holds.
-        name: Of the command.
+        name: Of the command; ``explain maximize`` for one below another.
         command: The command.
         group: All commands: a key at the top of the file must be an option of one of them.
 
@@ -78,12 +82,7 @@ def command_defaults(
             shared[key] = value
         else:
             _check_elsewhere(key, group)
-    own = config.get(name, {})
-    for key in own:
-        if key not in names:
-            raise NameNotFound.among(
-                f"option in [{name}] of the configuration", key, names, f"cnntool {name} --help"
-            )
+    own = _own(config, name, names, group)
     repeatable = {p.name for p in command.params if getattr(p, "multiple", False)}
     return {
         # one kernel need not stand in brackets
@@ -92,12 +91,46 @@ def command_defaults(
     }
 
 
+def _own(
+    config: dict[str, Any], name: str, names: dict[str, str], group: click.Group
+) -> dict[str, Any]:
+    """What the tables of a command say: its own, and for one below another that of both."""
+    above, _, below = name.partition(" ")
+    tables: list[tuple[str, dict[str, Any]]] = []
+    table = dict(config.get(above, {}))
+    parent = _loaded(group.commands[above])
+    others = getattr(parent, "subcommands", {})
+    inner = {key: table.pop(key) for key in list(table) if key in others and _is_table(table[key])}
+    if below:
+        elsewhere = {key for one in (parent, *others.values()) for key in _option_names(one)}
+        shared = {key: table[key] for key in table if key in names or key not in elsewhere}
+        tables = [(above, shared), (f"{above}.{below}", inner.get(below, {}))]
+    else:
+        tables = [(above, table)]
+    for title, found in tables:
+        for key in found:
+            if key not in names:
+                known = names if title != above else [*names, *others]
+                kind = f"option in [{title}] of the configuration"
+                raise NameNotFound.among(kind, key, known, f"cnntool {name} --help")
+    return {key: value for _, found in tables for key, value in found.items()}
+
+
+def _is_table(value: object) -> bool:
+    return isinstance(value, dict)
+
+
+def _loaded(stub: click.Command) -> click.Command:
+    return stub.load() if isinstance(stub, LazyCommand) else stub
+
+
 def _check_elsewhere(key: str, group: click.Group) -> None:
     """Raise NameNotFound unless some command has the option ``key``."""
     known: set[str] = set()
     for stub in group.commands.values():
-        command = stub.load() if isinstance(stub, LazyCommand) else stub
-        known |= _option_names(command).keys()
+        command = _loaded(stub)
+        for one in (command, *getattr(command, "subcommands", {}).values()):
+            known |= _option_names(one).keys()
     if key not in known:
         raise NameNotFound.among("option in the configuration", key, sorted(known))
 

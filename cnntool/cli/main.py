@@ -37,6 +37,7 @@ COMMANDS = {
     "train": "Train a network on a data set: MNIST, or a folder of pictures.",
     "predict": "Tell what pictures show: a label and a score, or a mask.",
     "evaluate": "Measure how well a model tells the classes of a data set.",
+    "explain": "Look inside a network: maps, filters, what excites or decides.",
     "bench": "Measure images per second of training, prediction and filters here.",
     "check": "Check that every picture of a folder is readable.",
     "info": "Show versions, cores and devices of this machine.",

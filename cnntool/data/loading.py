@@ -20,13 +20,13 @@ import numpy as np
 
 from cnntool.data.choosing import held_out, limited
 from cnntool.data.cifar import PICKLES, TEST, load_cifar
-from cnntool.data.class_folders import load_class_folders
+from cnntool.data.class_folders import load_class_folders, part_folders
 from cnntool.data.dataset import Dataset, Split
 from cnntool.data.fingerprint import fingerprint
 from cnntool.data.fitting import COLORS, prepared
 from cnntool.data.idx_folders import idx_sets, load_idx
 from cnntool.data.known import KNOWN, Known
-from cnntool.data.masks import IGNORED, has_masks, load_masks
+from cnntool.data.masks import IGNORED, IMAGES, has_masks, load_masks
 from cnntool.data.npz import load_npz
 from cnntool.data.pictures import Wish
 from cnntool.data.places import found as place_of
@@ -96,6 +96,24 @@ def load(
         parts = {"train": found.train, "validation": found.validation, "test": found.test}
         found = replace(found, fingerprint=fingerprint(found.classes, parts))
     return _divided(found, val_split, seed)
+
+
+def picture_files(source: str) -> dict[str, str]:
+    """Folders of picture files that a data set consists of, by part; none for other data sets.
+
+    A name or a file is another one, as is a folder with IDX files or CIFAR. What has no parts is
+    ``train``.
+
+    Raises:
+        ModelFileError: The folder cannot be read, or is unsafe.
+    """
+    if _known_name(source) is not None or not os.path.isdir(source):
+        return {}
+    masks = has_masks(source)
+    if not masks and not _is_class_folders(source):
+        return {}
+    parts = part_folders(source) or {"train": source}
+    return {name: os.path.join(path, IMAGES) if masks else path for name, path in parts.items()}
 
 
 def _found(

@@ -19,14 +19,14 @@ from cnntool.files import quote, write_whole
 from cnntool.images.formats import FORMATS, WRITABLE, by_suffix
 from cnntool.images.picture import Picture
 from cnntool.images.writing import encode
-from cnntool.jobs.mask_sheets import displayed, mask_sheet
+from cnntool.jobs.mask_sheets import mask_sheet
 from cnntool.predict.classifier import Classifier
 from cnntool.predict.evaluation import Evaluation, class_numbers, evaluate
 from cnntool.predict.model import TrainedModel
 from cnntool.predict.pixel_evaluation import PixelEvaluation, evaluate_pixels
 from cnntool.predict.words import CLASS_COLUMNS, MEANS, PIXEL_COLUMNS
 from cnntool.report.confusion import confused_pairs, confusion_png
-from cnntool.report.grids import grid
+from cnntool.report.grids import grid, planes_to_pixels
 from cnntool.report.lettering import drawable
 from cnntool.report.tables import Row
 
@@ -272,7 +272,7 @@ def _worst_sheet(found: Evaluation, split: Split, most: int) -> NDArray[np.uint8
         if split.paths:
             lines.append(os.path.basename(split.paths[n]))
         captions.append("\n".join(drawable(line) for line in lines))
-    return grid([displayed(split.images[n]) for n in chosen], captions=captions)
+    return grid([planes_to_pixels(split.images[n]) for n in chosen], captions=captions)
 
 
 # --- gates

@@ -19,7 +19,6 @@ from cnntool.errors import ModelFileError, OptionError
 from cnntool.files import quote
 from cnntool.images.writing import encode
 from cnntool.jobs import training_results as results
-from cnntool.jobs.mask_sheets import displayed
 from cnntool.jobs.training_plan import describe_data, load_pictures
 from cnntool.jobs.training_results import Epochs, Outcome
 from cnntool.jobs.training_watch import Display, Limits, Watch, watched
@@ -31,7 +30,7 @@ from cnntool.nn.saved_model import Preprocessing, SavedModel, check
 from cnntool.nn.shapes import trace
 from cnntool.predict.conditions import context_of
 from cnntool.predict.generator import Generator, samples_of
-from cnntool.report.grids import grid
+from cnntool.report.grids import grid, planes_to_pixels
 from cnntool.train import checkpoint, run_folder
 from cnntool.train.adversarial import AdversarialSession
 from cnntool.train.gan_options import GanOptions
@@ -259,7 +258,7 @@ def sheet(pictures: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Made pictures (N, C, H, W) on one sheet, ten in a row: (H', W', 3)."""
     side = max(pictures.shape[2:])
     cell = side * max(1, 56 // side)
-    return grid(list(map(displayed, pictures)), columns=10, cell=cell, gap=4)
+    return grid(list(map(planes_to_pixels, pictures)), columns=10, cell=cell, gap=4)
 
 
 def _finish(session: AdversarialSession, folder: str) -> Outcome:

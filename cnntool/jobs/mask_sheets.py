@@ -13,13 +13,8 @@ from cnntool.data.masks import IGNORED
 from cnntool.predict import metrics
 from cnntool.predict.classifier import Classifier
 from cnntool.report.class_colours import overlaid, painted
-from cnntool.report.grids import grid
+from cnntool.report.grids import grid, planes_to_pixels
 from cnntool.report.lettering import drawable
-
-
-def displayed(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """(C, H, W) -> (H, W) or (H, W, 3)."""
-    return image[0] if len(image) == 1 else np.ascontiguousarray(image.transpose(1, 2, 0))
 
 
 def mask_sheet(
@@ -44,7 +39,7 @@ def mask_sheet(
         counts = truth != IGNORED
         counted = metrics.confusion_matrix(truth[counts], found[counts], len(classes))
         overlap = metrics.mean_of_classes(metrics.iou(counted))
-        shown = displayed(image)
+        shown = planes_to_pixels(image)
         pictures += [shown, painted(truth.astype(np.uint8)), painted(found), overlaid(shown, found)]
         name = os.path.basename(split.paths[number]) if split.paths else f"picture {number}"
         captions += [drawable(name), "truth", "network", f"IoU {overlap:.2f}"]

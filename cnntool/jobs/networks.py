@@ -1,6 +1,6 @@
 """``shape`` and ``models``: networks from what a user types, and their rows and sums as text.
 
-Nothing here loads NumPy: the answers are integers.
+The answers are integers: NumPy is loaded for the network of a model file alone.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO
 
@@ -51,13 +52,15 @@ def network(text: str, classes: int | None = None) -> Spec:
 
     Args:
         text: The name of a built-in network, a specification, ``@FILE`` or ``-`` (standard input)
-            with a specification.
+            with a specification; or a model file or the folder of a training, whose network is
+            meant.
         classes: For a built-in network: how many classes it shall tell apart.
 
     Raises:
         NameNotFound: It is one word, and neither a network nor a layer.
         SpecError: It is no specification.
         OptionError: The file cannot be read, or ``classes`` goes with a specification.
+        ModelFileError: A model file that is damaged, or a folder without one.
 
     Example:
         >>> network("lenet5").input, network("conv 8 3 | relu").input
@@ -70,6 +73,8 @@ def network(text: str, classes: int | None = None) -> Spec:
         raise OptionError(
             "--classes changes built-in networks only; change the last size of the specification"
         )
+    if is_model(word):
+        return _saved(word)
     if word == "-" or word.startswith("@"):
         if word == "@":
             raise OptionError("'@' needs the name of a file: @net.txt")
@@ -95,6 +100,31 @@ def gan_text(model: str | None) -> str | None:
         return model
     text = read_text(model.removeprefix("@"))
     return text if is_gan(text) else model
+
+
+def is_model(text: str) -> bool:
+    """Whether a text names a model file or a folder, not a network.
+
+    Example:
+        >>> is_model("lenet5"), is_model("conv 8 3 | relu")
+        (False, False)
+    """
+    if canonical(text) in (*LAYERS, *COMBINATORS):
+        return False
+    try:
+        place = Path(text)
+        return place.is_dir() or (place.suffix == ".safetensors" and place.is_file())
+    except (OSError, ValueError):  # too long for a name, as specifications may be
+        return False
+
+
+def _saved(path: str) -> Spec:
+    """The network of a trained model."""
+    from cnntool.nn.modelfile import load_model
+    from cnntool.predict.model import find_model
+
+    saved = load_model(find_model(path))
+    return replace(Spec.of(saved.spec, saved.input), name=saved.name)
 
 
 def read_text(source: str, stdin: BinaryIO | None = None) -> str:

@@ -18,19 +18,22 @@ from cnntool.nn.layers.dense import Dense
 from cnntool.nn.layers.joints import Block, Concat, Pooled, Residual, Sequence, Skip
 from cnntool.nn.layers.normalization import BatchNorm
 from cnntool.nn.layers.table import LAYER_TYPES
+from cnntool.nn.layers.tap import Tap
 
 Unrolled = nodes.Layer | nodes.Residual | nodes.Concat | nodes.Skip | nodes.Pooled
 
 NO_POOL = (1, 1)
 
 
-def build(chain: nodes.Chain, trace: Trace, *, fuse: bool = True) -> Sequence:
+def build(chain: nodes.Chain, trace: Trace, *, fuse: bool = True, taps: bool = False) -> Sequence:
     """The layers of a network.
 
     Args:
         chain: Its tree.
         trace: The walk through it.
-        fuse: Whether to join layers; without, every layer's output can be looked at.
+        fuse: Whether to join layers.
+        taps: Whether a run's observer sees every layer's output: a :class:`Tap` stands behind each,
+            and none are joined.
 
     Example:
         >>> from cnntool.nn import parse, trace
@@ -38,15 +41,20 @@ def build(chain: nodes.Chain, trace: Trace, *, fuse: bool = True) -> Sequence:
         >>> [part.name for part in build(net, trace(net, (1, 28, 28))).parts]
         ['0.conv', '3.flatten', '4.dense']
     """
-    return _Builder(trace, fuse).chain(chain, first=True)
+    return _Builder(trace, fuse and not taps, taps).chain(chain, first=True)
 
 
 class _Builder:
     """Takes the rows one after another."""
 
-    def __init__(self, trace: Trace, fuse: bool) -> None:
-        self.rows: Iterator[LayerRow] = iter(trace.rows)
-        self.fuse = fuse
+    def __init__(self, trace: Trace, fuse: bool, taps: bool) -> None:
+        self._rows: Iterator[LayerRow] = iter(trace.rows)
+        self.fuse, self.taps = fuse, taps
+
+    def row(self) -> LayerRow:
+        """The row of the next layer."""
+        self.last = next(self._rows)
+        return self.last
 
     def chain(self, chain: nodes.Chain, *, first: bool) -> Sequence:
         """The layers of a chain; ``first`` while nothing before them learns."""
@@ -56,6 +64,8 @@ class _Builder:
             taken = self.fused(waiting) if self.fuse else 1
             group, waiting = waiting[:taken], waiting[taken:]
             parts.append(self.group(group, first) if taken > 1 else self.node(group[0], first))
+            if self.taps:
+                parts.append(Tap(self.last))
             first = first and not any(_learns(node) for node in group)
         return Sequence(parts)
 
@@ -79,10 +89,10 @@ class _Builder:
         head, *behind = group
         if isinstance(head, nodes.Residual):
             found = self.residual(head, first, relu=True)
-            next(self.rows)
+            self.row()
             return found
-        row = next(self.rows)
-        rows = [next(self.rows) for _ in behind]
+        row = self.row()
+        rows = [self.row() for _ in behind]
         if _is(head, "dense"):
             return Dense(row, first=first, relu=True)
         if _is(behind[0], "batchnorm"):
@@ -94,24 +104,26 @@ class _Builder:
     def node(self, node: Unrolled, first: bool) -> Block:
         """One node."""
         if isinstance(node, nodes.Layer):
-            return LAYER_TYPES[node.word](next(self.rows), first=first)
+            return LAYER_TYPES[node.word](self.row(), first=first)
         if isinstance(node, nodes.Residual):
             return self.residual(node, first)
         if isinstance(node, nodes.Concat):
             branches = [self.chain(branch, first=first) for branch in node.branches]
-            return Concat(next(self.rows), branches)
+            return Concat(self.row(), branches)
         if isinstance(node, nodes.Skip):
             body = self.chain(node.body, first=first)
-            return Skip(next(self.rows), body)
-        pool_row = next(self.rows)
+            return Skip(self.row(), body)
+        pool_row = self.row()
         body = self.chain(node.body, first=first)
-        return Pooled(pool_row, next(self.rows), body)
+        if self.taps:
+            body = Sequence([Tap(pool_row), *body.parts])
+        return Pooled(pool_row, self.row(), body)
 
     def residual(self, node: nodes.Residual, first: bool, *, relu: bool = False) -> Residual:
         """A sum of branches."""
         main = self.chain(node.main, first=first)
         short = None if node.shortcut is None else self.chain(node.shortcut, first=first)
-        return Residual(next(self.rows), main, short, relu=relu)
+        return Residual(self.row(), main, short, relu=relu)
 
 
 def _is(node: nodes.Node | None, word: str) -> bool:

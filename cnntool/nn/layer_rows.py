@@ -38,6 +38,11 @@ class LayerRow:
     batch: int = 1
 
     @property
+    def word(self) -> str:
+        """Last part of its name: the layer's word; ``add``, ``concat`` or ``unpool`` for joints."""
+        return self.name.rpartition(".")[2]
+
+    @property
     def output(self) -> Shape:
         """Shape of its output."""
         return self.facts.output

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from cnntool.backend import Array
+from cnntool.nn.observer import Observer
 from cnntool.ops.normalization import AllReduce
 
 
@@ -31,6 +32,7 @@ class Run:
         threads: Threads that one operation may use: more than one only where the batch is not
             split.
         keeps_statistics: Whether this shard changes buffers (running means); the first one does.
+        observer: Who looks on, if the network was built with taps.
     """
 
     tensors: Mapping[str, Array]
@@ -43,6 +45,7 @@ class Run:
     all_reduce: AllReduce | None = field(default=None, repr=False)
     threads: int = 1
     keeps_statistics: bool = True
+    observer: Observer | None = field(default=None, repr=False)
 
     @property
     def needs_gradients(self) -> bool:

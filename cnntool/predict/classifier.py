@@ -70,7 +70,7 @@ class Classifier:
         pictures: int | None = None,
     ) -> None:
         self.network, self.preprocess = network, preprocess
-        self.group = group or _group(network)
+        self.group = group or group_size(network)
         most = threads if pictures is None else min(threads, pictures // self.group)
         self.workers = 1 if network.device.is_gpu else max(1, most)
         self._alone = Predictor(network, batch=self.group, logits=True)
@@ -130,11 +130,7 @@ class Classifier:
             for first in range(0, count, self.round):
                 part = images[..., first : first + self.round]
                 rows[..., first : first + self.round] = self._outputs(part)
-        if not np.isfinite(out).all():
-            raise ModelFileError(
-                "the network gives numbers that are not finite, as after a training that "
-                "diverged; train it again with a smaller learning rate"
-            )
+        check_finite(out)
         return out
 
     def scores(self, logits: Logits) -> NDArray[np.float64]:
@@ -143,13 +139,7 @@ class Classifier:
         Shape:
             (K, …) -> the same, float64.
         """
-        last = self.network.chain.items[-1]
-        several = self.network.output[0] > 1
-        if several and isinstance(last, Layer) and last.word == "sigmoid":
-            found: NDArray[np.float64] = ops.sigmoid(logits.astype(np.float64))
-        else:
-            found = ops.softmax(logits.astype(np.float64))
-        return found
+        return shares(self.network, logits)
 
     def _outputs(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Outputs of at most one round."""
@@ -166,7 +156,40 @@ class Classifier:
         return device.to_host(y)[..., :count]
 
 
-def _group(network: Network) -> int:
+def shares(network: Network, logits: Logits) -> NDArray[np.float64]:
+    """Share of each class: the softmax, or the sigmoid of each output if the network has one.
+
+    Args:
+        network: Whose classes they are.
+        logits: What it gives before its softmax or sigmoid, for two classes at least.
+
+    Shape:
+        (K, N) -> (K, N), float64.
+    """
+    last = network.chain.items[-1]
+    several = network.output[0] > 1
+    if several and isinstance(last, Layer) and last.word == "sigmoid":
+        found: NDArray[np.float64] = ops.sigmoid(logits.astype(np.float64))
+    else:
+        found = ops.softmax(logits.astype(np.float64))
+    return found
+
+
+def check_finite(numbers: NDArray[np.floating]) -> None:
+    """Refuse what a network gives that has learned nothing.
+
+    Raises:
+        ModelFileError: Numbers that are not finite.
+    """
+    if not np.isfinite(numbers).all():
+        raise ModelFileError(
+            "the network gives numbers that are not finite, as after a training that "
+            "diverged; train it again with a smaller learning rate"
+        )
+
+
+def group_size(network: Network) -> int:
+    """How many pictures go well through a network together, by what one of them costs."""
     found = LARGEST_GPU_GROUP if network.device.is_gpu else LARGEST_GROUP
     flops = 2 * network.trace.macs
     while not network.device.is_gpu and found > 1 and found * flops > GROUP_FLOPS:

@@ -202,8 +202,8 @@ def _on_circle(
     before = np.where(close, 1 - shares, np.sin((1 - shares) * angle) / safe)
     after = np.where(close, shares, np.sin(shares * angle) / safe)
     length = (1 - shares) * lengths[0] + shares * lengths[1]
-    found = (before * first + after * second) * length
-    return found.reshape(a.shape).astype(np.float32)
+    found: NDArray[np.float32] = ((before * first + after * second) * length).astype(np.float32)
+    return found.reshape(a.shape)
 
 
 def samples_of(pictures: NDArray[np.floating]) -> NDArray[np.uint8]:

@@ -58,8 +58,9 @@ class Painter:
             InputError: It has a strange number of channels, or holds NaN.
         """
         gray = self.channels == 1 or self.condition == "colorize"
-        size, known = picture.pixels.shape[:2], self._known.input[1:]
-        most = tuple(side // self.factor for side in known)
+        size = picture.pixels.shape[:2]
+        _, rows, columns = self._known.input
+        most = rows // self.factor, columns // self.factor
         whole = size[0] <= most[0] and size[1] <= most[1]
         tile = None if whole or self.condition == "inpaint" else self._tiles()
         small = tile is None and (size != most if self.condition == "inpaint" else not whole)
@@ -71,7 +72,7 @@ class Painter:
         samples = framed(pixels, 1 if gray else 3).astype(np.float32) / np.float32(127.5) - 1
         context = self._context(samples[..., None])[..., 0]
         network = self._known if tile is None else tile
-        rows, columns = network.input[1:]
+        _, rows, columns = network.input
         made = tiled(context, (rows, columns), lambda tiles: self._made(network, tiles))
         found = samples_of(made)
         return found[0] if len(found) == 1 else np.ascontiguousarray(found.transpose(1, 2, 0))

@@ -105,7 +105,7 @@ class Preprocessor:
         if out is None:
             out = array_module(images).empty(images.shape, dtype=np.float32)
         out[...] = images
-        factors, shifts = self._constants
+        factors, shifts = self.factors, self.shifts
         if len(set(zip(factors, shifts, strict=True))) == 1:
             out *= factors[0]
             out += shifts[0]
@@ -116,11 +116,36 @@ class Preprocessor:
         return out
 
     @cached_property
-    def _constants(self) -> tuple[Sequence[float], Sequence[float]]:
-        how = self.how
-        factors = [how.scale / std for std in how.std]
-        shifts = [-mean / std for mean, std in zip(how.mean, how.std, strict=True)]
-        return factors, shifts
+    def factors(self) -> Sequence[float]:
+        """What samples of each channel are multiplied by on their way to the input."""
+        return [self.how.scale / std for std in self.how.std]
+
+    @cached_property
+    def shifts(self) -> Sequence[float]:
+        """What is added to each channel then: the input that a sample of 0, black, becomes."""
+        return [-mean / std for mean, std in zip(self.how.mean, self.how.std, strict=True)]
+
+    def restore(self, inputs: Array) -> Array:
+        """The pictures that became these inputs: :meth:`prepare` undone, but for features.
+
+        Args:
+            inputs: What a network gets, of NumPy or CuPy.
+
+        Shape:
+            (C, H, W, N) -> the same, float32; samples are 0..255 where the inputs come from such.
+
+        Example:
+            >>> how = Preprocessing(color="gray", mean=(0.5,), std=(0.25,))
+            >>> one = Preprocessor(how, (1, 2))
+            >>> samples = one.restore(one.prepare(np.array([[[[51], [255]]]], np.uint8)))
+            >>> samples.round(3).ravel().tolist()
+            [51.0, 255.0]
+        """
+        samples = array_module(inputs).array(inputs, dtype=np.float32)
+        for channel, factor, shift in zip(samples, self.factors, self.shifts, strict=True):
+            channel -= shift
+            channel /= factor
+        return samples
 
     def unlike_training(self, image: NDArray[np.uint8], *, inverted: bool = False) -> str:
         """What to say of a picture that is bright where the training's were dark, or reversed.

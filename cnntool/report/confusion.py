@@ -15,17 +15,16 @@ from numpy.typing import ArrayLike, NDArray
 from PIL import Image
 
 from cnntool.errors import OptionError, ShapeError
+from cnntool.report.colours import Pixels, Stops, coloured
 from cnntool.report.lettering import Lettering, drawable
 
-Pixels = NDArray[np.uint8]
-Colours = tuple[tuple[int, int, int], ...]
 Counts = NDArray[np.int64]
 
 MOST = 2000
 """Classes at most: with more, a cell would have less than two pixels in a picture of any use."""
 
-RIGHT: Colours = ((240, 246, 252), (107, 174, 214), (8, 69, 130))
-WRONG: Colours = ((255, 234, 205), (244, 135, 60), (150, 25, 10))
+RIGHT: Stops = ((240, 246, 252), (107, 174, 214), (8, 69, 130))
+WRONG: Stops = ((255, 234, 205), (244, 135, 60), (150, 25, 10))
 _NOTHING = (255, 255, 255)
 _EMPTY = (236, 236, 236)  # the row of a class that has no pictures
 _LINE = 222
@@ -126,12 +125,6 @@ def _shares(counts: Counts, totals: Counts) -> NDArray[np.float64]:
     return counts / np.maximum(totals, 1)[:, None]
 
 
-def _scale(parts: NDArray[np.float64], stops: Colours) -> NDArray[np.float64]:
-    """Colours of numbers 0..1: (…) -> (…, 3)."""
-    places = np.linspace(0, 1, len(stops))
-    return np.stack([np.interp(parts, places, channel) for channel in zip(*stops, strict=True)], -1)
-
-
 def _colours(counts: Counts) -> tuple[Pixels, float]:
     """The colour of each cell, (K, K, 3), and the largest share that is wrong."""
     totals = counts.sum(axis=1)
@@ -140,9 +133,9 @@ def _colours(counts: Counts) -> tuple[Pixels, float]:
     worst = float(np.where(own, 0, shares).max())
     # a root: a tenth of the worst error has a third of its strength
     parts = np.sqrt(shares / worst) if worst else shares
-    wrong = np.where((counts > 0)[..., None], _scale(parts, WRONG), _NOTHING)
+    wrong = np.where((counts > 0)[..., None], coloured(parts, WRONG), _NOTHING)
     wrong[totals == 0] = _EMPTY
-    right = np.where((totals > 0)[:, None, None], _scale(shares, RIGHT), wrong)
+    right = np.where((totals > 0)[:, None, None], coloured(shares, RIGHT), wrong)
     found: Pixels = np.rint(np.where(own[..., None], right, wrong)).astype(np.uint8)
     return found, worst
 
@@ -273,7 +266,7 @@ class _Sheet:
                 break
             middle = y + self.text.line / 2
             strength = parts if word == "right" else np.sqrt(parts)
-            colours = np.rint(_scale(strength, stops)).astype(np.uint8)
+            colours = np.rint(coloured(strength, stops)).astype(np.uint8)
             strip = Image.fromarray(np.repeat(colours[None], height, axis=0))
             sheet.paste(strip, (bar, round(middle - height / 2)))
             before, after = f"{word}  0", f"{reach} of a true class"

@@ -133,9 +133,7 @@ def _draw(axes: Any, what: str, lines: Mapping[str, Points], test: float) -> Non
         )
     if _finite(test):
         text = f"test: {test:.2%}".replace("%", " %") if percent else f"test: {test:.4f}"
-        axes.axhline(
-            factor * test, color=_TEST, linestyle="--", linewidth=1.1, label=text
-        )
+        axes.axhline(factor * test, color=_TEST, linestyle="--", linewidth=1.1, label=text)
     logarithmic = not percent and _steep(lines)
     if logarithmic:
         axes.set_yscale("log")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,10 +16,8 @@ from PIL import Image
 
 from cnntool.errors import OptionError, ShapeError
 from cnntool.geometry import pair
+from cnntool.report.colours import PAPER, Colour, Pixels, Scale
 from cnntool.report.lettering import Lettering
-
-Pixels = NDArray[np.uint8]
-Colour = tuple[int, int, int]
 
 BACKGROUND: Colour = (238, 238, 238)
 LARGEST = 200_000_000
@@ -90,7 +89,7 @@ def grid(
     for place, pixels in enumerate(pictures):
         row, column = divmod(place, columns)
         left, top = gap + column * step_x, gap + row * step_y
-        picture = _fitted(_image(pixels, full_range), height, width)
+        picture = drawn(pixels, (height, width), full_range=full_range)
         # in the middle; with a caption at the bottom, next to its text
         spare = height - picture.height
         sheet.paste(
@@ -150,7 +149,7 @@ def matrix_picture(matrix: ArrayLike, *, cell: int | None = None) -> Pixels:
     picture = Image.fromarray(drawing)
     for (r, c), value in np.ndenumerate(values):
         lettering = Lettering(size, tuple(map(int, colours[r, c])))
-        lettering.draw_centred(picture, _number(value), (c + 0.5) * side, (r + 0.5) * side)
+        lettering.draw_centred(picture, short_number(value), (c + 0.5) * side, (r + 0.5) * side)
     return np.asarray(picture)
 
 
@@ -231,6 +230,27 @@ def _image(pixels: NDArray[Any], full_range: float) -> Image.Image:
     return Image.fromarray(np.ascontiguousarray(pixels))
 
 
+def drawn(pixels: NDArray[Any], cell: tuple[int, int], *, full_range: float = 255.0) -> Image.Image:
+    """A picture in RGB, as large as a cell allows and with its own proportions.
+
+    Args:
+        pixels: A picture as :func:`grid` takes it.
+        cell: Height and width.
+        full_range: The largest sample of pictures of floats.
+    """
+    return _fitted(_image(pixels, full_range), *cell)
+
+
+def planes_to_pixels(image: NDArray[np.uint8]) -> Pixels:
+    """A picture as networks take it as one to be shown: (C, H, W) -> (H, W) or (H, W, 3).
+
+    Example:
+        >>> planes_to_pixels(np.zeros((3, 4, 5), np.uint8)).shape
+        (4, 5, 3)
+    """
+    return image[0] if len(image) == 1 else np.ascontiguousarray(image.transpose(1, 2, 0))
+
+
 def _fitted(image: Image.Image, height: int, width: int) -> Image.Image:
     """RGB as large as the cell allows."""
     scale = min(width / image.width, height / image.height)
@@ -260,9 +280,6 @@ def _checkerboard(width: int, height: int) -> Image.Image:
 # --- matrices ---
 
 _LINE = 190
-_GREY = (200, 200, 200)
-_DIVERGING = ((33, 90, 165), (120, 170, 215), (255, 255, 255), (240, 150, 120), (180, 30, 45))
-_SEQUENTIAL = ((255, 255, 255), (254, 217, 142), (244, 135, 75), (200, 45, 50), (125, 10, 45))
 _LONGEST_SIDE = 1024  # of a picture whose squares' side is not asked for
 _LINED = 16  # side from which squares have lines between them
 _LEGIBLE = 8  # the smallest font
@@ -271,22 +288,17 @@ _LARGEST_FONT = 24
 
 def _heat(values: NDArray[np.float64]) -> Pixels:
     """(h, w) -> colours (h, w, 3) by sign and size."""
-    finite = np.isfinite(values)
-    shown = np.where(finite, values, 0.0)
-    largest = np.abs(shown).max()
-    part = shown / largest if largest > 0 else shown
-    stops = _SEQUENTIAL
-    if (shown < 0).any():
-        part, stops = (part + 1) / 2, _DIVERGING
-    places = np.linspace(0, 1, len(stops))
-    channels = [np.interp(part, places, [stop[i] for stop in stops]) for i in range(3)]
-    colours: Pixels = np.rint(np.stack(channels, axis=2)).astype(np.uint8)
-    colours[~finite] = _GREY
-    return colours
+    scale = Scale.of(values)
+    return (scale if scale.signed else replace(scale, stops=PAPER)).paint(values)
 
 
-def _number(value: float) -> str:
-    """Whole numbers as they are, others with three digits."""
+def short_number(value: float) -> str:
+    """Whole numbers as they are, others with three digits.
+
+    Example:
+        >>> short_number(0.0), short_number(-12.345), short_number(0.000123456)
+        ('0', '-12.3', '0.000123')
+    """
     if math.isfinite(value) and value == int(value) and abs(value) < 1e6:
         return str(int(value))
     text = f"{value:.3g}"
@@ -295,7 +307,7 @@ def _number(value: float) -> str:
 
 def _widest(values: NDArray[np.float64]) -> str:
     lettering = Lettering(_LARGEST_FONT)
-    return max(map(_number, values.ravel()), key=lettering.width)
+    return max(map(short_number, values.ravel()), key=lettering.width)
 
 
 def _square_side(values: NDArray[np.float64]) -> int:

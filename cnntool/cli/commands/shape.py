@@ -28,6 +28,7 @@ PLAIN = ("table", "csv", "tsv")
     cnntool shape lenet5                                    a built-in network
     cnntool shape "conv 8 3 | relu | maxpool 2" --input 3x64x64
     cnntool shape @net.txt --json                           from a file, for programs
+    cnntool shape runs/mnist-cnn-mnist                      of a trained model
     cnntool shape --layer conv --input 28x28 --kernel 5 --stride 2
     cnntool shape --layer conv --input 28x28 --kernel 5 --solve padding --output 28
     """,
@@ -72,10 +73,11 @@ def command(
 ) -> None:
     """Show every layer of a network: shapes, parameters, receptive field.
 
-    A network is a built-in one, a specification, or a file (@net.txt) or standard input (-) with a
-    specification. MACs are multiplications with an addition each, for one input, without biases;
-    FLOPs are twice as many. The receptive field is not cut off at the picture's edge; the jump is
-    its step from one output to the next.
+    A network is a built-in one, a specification, a file (@net.txt) or standard input (-) with a
+    specification, or a trained model: its file, or the folder of its training. MACs are
+    multiplications with an addition each, for one input, without biases; FLOPs are twice as many.
+    The receptive field is not cut off at the picture's edge; the jump is its step from one output
+    to the next.
 
     \b
     Layers: conv OUT K [S], deconv OUT K [S], depthwise K [S], separable OUT K [S],

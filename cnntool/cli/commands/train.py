@@ -389,9 +389,7 @@ def _tell(
     """How it went, and what was written."""
     from cnntool.cli.running import emit_path
 
-    display.finish(
-        rows=history, test=outcome.scores, details=outcome.details, title=outcome.title
-    )
+    display.finish(rows=history, test=outcome.scores, details=outcome.details, title=outcome.title)
     for note in outcome.notes:
         display.note(note)
     for path in outcome.written:
