@@ -36,6 +36,7 @@ COMMANDS = {
     "datasets": "List data sets, show what is in one, download or make one.",
     "train": "Train a network on a data set: MNIST, or a folder of pictures.",
     "predict": "Tell what pictures show: a label and a score, or a mask.",
+    "generate": "Make pictures with a trained generator.",
     "evaluate": "Measure how well a model tells the classes of a data set.",
     "explain": "Look inside a network: maps, filters, what excites or decides.",
     "bench": "Measure images per second of training, prediction and filters here.",

@@ -16,6 +16,7 @@ from click.core import ParameterSource
 
 from cnntool.cli.command import HEADINGS, Option
 from cnntool.cli.config import config_option
+from cnntool.errors import OptionError
 from cnntool.images.formats import WRITABLE
 
 F = Callable[..., Any]
@@ -165,6 +166,13 @@ DEVICE = option(
     heading=RUNNING,
     help="Where to compute.",
 )
+DEVICE_AUTO = option(
+    "--device",
+    metavar="cpu|gpu|gpu:N|auto",
+    default="auto",
+    heading=RUNNING,
+    help="Where to compute; auto = the first GPU if it works.",
+)
 COMMON = (
     option("-q", "--quiet", is_flag=True, heading=RUNNING, help="Print errors only."),
     option(
@@ -192,6 +200,23 @@ def given(parameter: str) -> bool:
     return source in (ParameterSource.COMMANDLINE, ParameterSource.ENVIRONMENT)
 
 
+def refuse(parameters: tuple[str, ...], reason: str) -> None:
+    """Refuse options that mean nothing to a model.
+
+    Args:
+        parameters: What they are called in the code.
+        reason: Why, after the option's name.
+
+    Raises:
+        OptionError: One of them was given.
+    """
+    context = click.get_current_context()
+    words = {param.name: param.opts[-1] for param in context.command.params}
+    for name in parameters:
+        if given(name):
+            raise OptionError(f"{words[name]} {reason}")
+
+
 def _add(decorators: tuple[Callable[[F], F], ...], function: F) -> F:
     names = {field.name for field in fields(RunOptions)}
 
@@ -206,10 +231,12 @@ def _add(decorators: tuple[Callable[[F], F], ...], function: F) -> F:
     return decorated
 
 
-def picture_options(*, outputs: bool = True, device: bool = True) -> Callable[[F], F]:
+def picture_options(
+    *, outputs: bool = True, device: Callable[[F], F] | None = DEVICE
+) -> Callable[[F], F]:
     """Inputs, outputs (files, or one table file), the folder run, the device, and the rest."""
     chosen = INPUTS + (OUTPUTS if outputs else TABLE_OUTPUT) + FOLDER_RUN
-    chosen += ((DEVICE,) if device else ()) + COMMON
+    chosen += ((device,) if device else ()) + COMMON
 
     def decorate(function: F) -> F:
         return _add(chosen, function)

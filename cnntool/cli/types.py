@@ -11,6 +11,9 @@ from typing import Any
 import click
 from click.shell_completion import CompletionItem
 
+MOST_NUMBERS = 65_536
+"""How many numbers a list of ranges may name."""
+
 
 class Numbers(click.ParamType):  # type: ignore[type-arg]  # generic only in new versions of click
     """Whole numbers separated by commas: ``N``, ``N,M`` and so on.
@@ -84,6 +87,38 @@ class Size(click.ParamType):  # type: ignore[type-arg]  # generic only in new ve
         if match is None or int(match[1]) < 1 or int(match[2] or 1) < 1:
             self.fail(f"'{value}' is not a size; write HxW (rows x columns) such as 128x64")
         return int(match[1]), int(match[2] or match[1])
+
+
+class NumberRanges(click.ParamType):  # type: ignore[type-arg]
+    """Numbers and ranges: ``3``, ``0-7``, ``0-7,12``.
+
+    Args:
+        what: What is numbered.
+    """
+
+    name = "numbers"
+
+    def __init__(self, what: str) -> None:
+        self.what = what
+
+    def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:
+        """The form for the help."""
+        return "N-M,…"
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[int, ...]:
+        """``0-2,5`` -> (0, 1, 2, 5)."""
+        if isinstance(value, tuple | list):
+            return tuple(value)
+        numbers: dict[int, None] = {}
+        for part in str(value).split(","):
+            match = re.fullmatch(r"\s*(\d{1,7})\s*(?:-\s*(\d{1,7})\s*)?", part, re.ASCII)
+            first, last = (int(match[1]), int(match[2] or match[1])) if match else (1, 0)
+            if last < first:
+                self.fail(f"'{value}' does not name {self.what}; write numbers and ranges: 0-7,12")
+            if len(numbers) + last - first >= MOST_NUMBERS:
+                self.fail(f"'{value}' are more than {MOST_NUMBERS} {self.what}")
+            numbers |= dict.fromkeys(range(first, last + 1))
+        return tuple(numbers)
 
 
 class Finite(click.types.FloatParamType):

@@ -3,20 +3,19 @@
 # names stay strings: bytes that are no text pass through
 from __future__ import annotations
 
-import io
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from cnntool.backend import Backend
 from cnntool.data.dataset import Dataset
 from cnntool.errors import ModelFileError, OptionError
 from cnntool.files import quote
+from cnntool.images.reading import decode
 from cnntool.images.writing import encode
 from cnntool.jobs import training_results as results
 from cnntool.jobs.training_plan import describe_data, load_pictures
@@ -30,6 +29,7 @@ from cnntool.nn.saved_model import Preprocessing, SavedModel, check
 from cnntool.nn.shapes import trace
 from cnntool.predict.conditions import context_of
 from cnntool.predict.generator import Generator, samples_of
+from cnntool.report.film import film
 from cnntool.report.grids import grid, planes_to_pixels
 from cnntool.train import checkpoint, run_folder
 from cnntool.train.adversarial import AdversarialSession
@@ -45,9 +45,6 @@ TAKEN = (
 SAMPLES = "samples"
 """Folder of the pictures that are made after every epoch."""
 
-_FRAME = 300  # milliseconds of a picture in the GIF; the last one stays for _LAST
-_LAST = 2500
-_MOST_FRAMES = 100
 _TESTED = 1000  # test pictures that are looked at
 
 
@@ -298,27 +295,9 @@ def _write_pictures(outcome: Outcome, session: AdversarialSession) -> None:
     outcome.written.append(os.path.join(folder, run_folder.SAMPLES))
     frames = run_folder.samples(folder)
     if len(frames) > 1:
-        run_folder.write_picture(folder, run_folder.FILM, film(frames))
+        pictures = [decode(data).pixels for data in frames]
+        run_folder.write_picture(folder, run_folder.FILM, film(pictures))
         outcome.written.append(os.path.join(folder, run_folder.FILM))
-
-
-def film(frames: Sequence[bytes]) -> bytes:
-    """A GIF of PNG files of one size, at most so many; the last one stays longer."""
-    some = [frames[n] for n in _some(len(frames), _MOST_FRAMES)]
-    images = []
-    for data in some:
-        with Image.open(io.BytesIO(data), formats=("PNG",)) as image:
-            images.append(image.convert("P", palette=Image.Palette.ADAPTIVE))
-    file = io.BytesIO()
-    times = [_FRAME] * (len(images) - 1) + [_LAST]
-    images[0].save(file, "GIF", save_all=True, append_images=images[1:], duration=times, loop=0)
-    return file.getvalue()
-
-
-def _some(count: int, most: int) -> list[int]:
-    if count <= most:
-        return list(range(count))
-    return [round(n * (count - 1) / (most - 1)) for n in range(most)]
 
 
 def compare(maker: Generator, data: Dataset) -> dict[str, float]:

@@ -10,7 +10,14 @@ import click
 
 from cnntool.cli.command import Command
 from cnntool.cli.network_types import InputShape, NetworkName
-from cnntool.cli.options import RUNNING, RunOptions, common_options, option, table_options
+from cnntool.cli.options import (
+    DEVICE_AUTO,
+    RUNNING,
+    RunOptions,
+    common_options,
+    option,
+    table_options,
+)
 from cnntool.cli.streams import emit, warn
 from cnntool.files import standard_output
 from cnntool.nn.values import MAX_MAPS
@@ -82,13 +89,7 @@ DEFAULT_INPUT = (1, 28, 28)
     heading=RUNNING,
     help="Threads that share a batch or picture; 0 = all cores.",
 )
-@option(
-    "--device",
-    metavar="cpu|gpu|gpu:N|auto",
-    default="auto",
-    heading=RUNNING,
-    help="Where to compute; auto = the first GPU if it works.",
-)
+@DEVICE_AUTO
 @common_options
 def command(
     run: RunOptions,

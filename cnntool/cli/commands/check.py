@@ -24,7 +24,7 @@ from cnntool.files import natural_key
     """,
 )
 @table_options("tsv")
-@picture_options(outputs=False, device=False)
+@picture_options(outputs=False, device=None)
 def command(run: RunOptions, form: str) -> None:
     """Check that every picture of a folder is readable.
 

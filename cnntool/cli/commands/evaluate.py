@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cnntool.cli.command import Command
-from cnntool.cli.options import FILES, RUNNING, RunOptions, common_options, option, table_options
+from cnntool.cli.options import (
+    DEVICE_AUTO,
+    FILES,
+    RUNNING,
+    RunOptions,
+    common_options,
+    option,
+    table_options,
+)
 from cnntool.cli.progress import follow
 from cnntool.cli.streams import emit, warn
 from cnntool.errors import NameNotFound
@@ -111,13 +119,7 @@ class Gate(click.ParamType[tuple[str, float]]):
     heading=RUNNING,
     help="Workers that share the pictures; 0 = all cores.",
 )
-@option(
-    "--device",
-    metavar="cpu|gpu|gpu:N|auto",
-    default="auto",
-    heading=RUNNING,
-    help="Where to compute; auto = the first GPU if it works.",
-)
+@DEVICE_AUTO
 @common_options
 def command(
     run: RunOptions,

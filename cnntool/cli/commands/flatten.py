@@ -24,7 +24,7 @@ from cnntool.cli.types import Size
 @option("--gray", is_flag=True, help="Turn colour to grey first.")
 @option("--unit", is_flag=True, help="Divide by the full range: samples 0..1.")
 @table_options("tsv")
-@picture_options(outputs=False, device=False)
+@picture_options(outputs=False, device=None)
 def command(run: RunOptions, form: str, **options: Any) -> None:
     """Write pixels as rows, in the order of a network's flatten.
 

@@ -39,7 +39,7 @@ from cnntool.filters.words import HOG_NORMS
 )
 @option("--dry-run", is_flag=True, help="Print the length of a row and stop.")
 @table_options("tsv")
-@picture_options(outputs=False, device=False)
+@picture_options(outputs=False, device=None)
 def command(
     run: RunOptions,
     form: str,

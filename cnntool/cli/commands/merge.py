@@ -22,7 +22,7 @@ from cnntool.filters.words import SPACES
 )
 @option("--space", type=click.Choice(SPACES), default="rgb", help="Colour space of the channels.")
 @option("--depth", type=click.Choice(("8", "16")), help="Bits of the output.")
-@picture_options(device=False)
+@picture_options(device=None)
 def command(run: RunOptions, space: str, depth: str | None) -> None:
     """Merge channel pictures into one colour picture.
 

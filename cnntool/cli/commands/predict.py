@@ -11,14 +11,13 @@ from cnntool.cli.command import Command
 from cnntool.cli.options import (
     RUNNING,
     RunOptions,
-    given,
     option,
     picture_options,
+    refuse,
     table_options,
 )
 from cnntool.cli.running import execute, finish, gather, run_pictures, shares, table
 from cnntool.cli.streams import warn
-from cnntool.errors import OptionError
 from cnntool.images.formats import by_suffix
 from cnntool.machine import cores
 from cnntool.report.tables import TableWriter
@@ -109,28 +108,16 @@ def command(
     used = TrainedModel.load(model, device=run.device, tasks=("classify", "segment"))
     count = threads or cores()
     if used.saved.task == "segment":
-        _refuse(
+        refuse(
             _OF_LABELS,
             "is for models that tell classes of pictures; this one tells those of pixels",
         )
         _masks(run, used, mask, tile, invert, count)
     else:
-        _refuse(
+        refuse(
             _OF_MASKS, "is for models that tell classes of pixels; this one tells those of pictures"
         )
         _labels(run, used, form, top, invert, batch_size, count)
-
-
-def _refuse(options: tuple[str, ...], reason: str) -> None:
-    """Refuse options that mean nothing to a model.
-
-    Raises:
-        OptionError: One of them was given.
-    """
-    for name in options:
-        if given(name):
-            word = {"as_form": "as", "as_json": "json", "as_csv": "csv"}.get(name, name)
-            raise OptionError(f"--{word.replace('_', '-')} {reason}")
 
 
 def _masks(

@@ -32,7 +32,7 @@ from cnntool.filters.words import SPACES
     help="Print only this part: top, left, height, width.",
 )
 @option("--depth", type=click.Choice(("8", "16")), help="Bits of outputs.  [default: the input's]")
-@picture_options(device=False)
+@picture_options(device=None)
 def command(
     run: RunOptions,
     space: str,

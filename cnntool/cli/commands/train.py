@@ -10,7 +10,7 @@ from click.shell_completion import CompletionItem
 
 from cnntool.cli.command import Command
 from cnntool.cli.network_types import NetworkName
-from cnntool.cli.options import RUNNING, RunOptions, common_options, given, option
+from cnntool.cli.options import DEVICE_AUTO, RUNNING, RunOptions, common_options, given, option
 from cnntool.cli.streams import emit, warn
 from cnntool.cli.types import FiniteRange, Size
 from cnntool.errors import OptionError
@@ -184,13 +184,7 @@ class _ModelName(NetworkName):
     heading=RUNNING,
     help="Workers that share every batch; 0 = all cores.",
 )
-@option(
-    "--device",
-    metavar="cpu|gpu|gpu:N|auto",
-    default="auto",
-    heading=RUNNING,
-    help="Where to compute; auto = the first GPU if it works.",
-)
+@DEVICE_AUTO
 @common_options
 def command(
     run: RunOptions,

@@ -9,7 +9,7 @@ import click
 
 from cnntool.cli.command import Command
 from cnntool.cli.explain import options as shared
-from cnntool.cli.options import RunOptions, option, picture_options
+from cnntool.cli.options import DEVICE_AUTO, RunOptions, option, picture_options
 from cnntool.cli.running import run_pictures
 from cnntool.explain.words import LAYER_ALL
 
@@ -36,8 +36,7 @@ from cnntool.explain.words import LAYER_ALL
     help="What shares a scale of colours: all maps of the layer, or each has its own.",
 )
 @shared.INVERT
-@shared.DEVICE
-@picture_options(device=False)
+@picture_options(device=DEVICE_AUTO)
 def command(
     run: RunOptions,
     model: str,

@@ -9,7 +9,7 @@ import click
 
 from cnntool.cli.command import Command
 from cnntool.cli.explain import options as shared
-from cnntool.cli.options import RunOptions, picture_options
+from cnntool.cli.options import DEVICE_AUTO, RunOptions, picture_options
 from cnntool.cli.running import run_pictures
 from cnntool.cli.streams import warn
 
@@ -31,8 +31,7 @@ from cnntool.cli.streams import warn
     "stack that it stands in and its activation]"
 )
 @shared.INVERT
-@shared.DEVICE
-@picture_options(device=False)
+@picture_options(device=DEVICE_AUTO)
 def command(
     run: RunOptions, model: str, label: str | None, layer: str | None, invert: bool
 ) -> None:

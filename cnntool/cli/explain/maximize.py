@@ -11,10 +11,12 @@ import click
 
 from cnntool.cli.command import Command
 from cnntool.cli.explain import options as shared
-from cnntool.cli.options import RunOptions, common_options, option
+from cnntool.cli.model_types import ClassLabel
+from cnntool.cli.options import DEVICE_AUTO, RunOptions, common_options, option
 from cnntool.cli.progress import follow
+from cnntool.cli.results import claimed_format, result_options, write_result
 from cnntool.cli.streams import warn
-from cnntool.cli.types import FiniteRange, Numbers
+from cnntool.cli.types import FiniteRange, NumberRanges, Numbers
 from cnntool.errors import OptionError
 from cnntool.explain.words import LAYER_ALL
 from cnntool.files.atomic import exists_error
@@ -42,12 +44,12 @@ if TYPE_CHECKING:
 @option(
     "--class",
     "labels",
-    type=shared.ClassLabel(LAYER_ALL),
+    type=ClassLabel(LAYER_ALL),
     multiple=True,
     help="The class; may be given several times; all = each.",
 )
 @shared.layer_option(help="A layer instead, as 'cnntool shape' names it, with --channel.")
-@option("--channel", type=shared.NumberRanges("channels"), help="The map of the layer, or several.")
+@option("--channel", type=NumberRanges("channels"), help="The map of the layer, or several.")
 @option("--at", type=Numbers("Y,X", (2,)), help="One neuron of the map.  [default: the map's mean]")
 @option("--steps", type=click.IntRange(1, 1_000_000), default=512, metavar="N", help="Of ascent.")
 @option(
@@ -115,15 +117,15 @@ if TYPE_CHECKING:
 )
 @option(
     "--save-at",
-    type=shared.NumberRanges("steps"),
+    type=NumberRanges("steps"),
     help="Show these steps beside the last.",
 )
 @shared.SEED
-@shared.result_options(
+@result_options(
     "A sheet with captions; .npy for the samples; DIR/ for a plain picture each; - for standard "
     "output."
 )
-@shared.DEVICE
+@DEVICE_AUTO
 @common_options
 def command(
     run: RunOptions,
@@ -211,7 +213,7 @@ class _Results:
         self.run, self.steps = run, steps
         self.folder = _folder(run.output)
         if not self.folder:
-            self.format = shared.claimed_format(run, run.output, model)
+            self.format = claimed_format(run, run.output, model)
             return
         from cnntool.images.formats import FORMATS
         from cnntool.jobs.explain_filters import stem_of
@@ -240,13 +242,13 @@ class _Results:
 
         if not self.folder:
             data = job.maximized_file(found, self.steps, self.format, self.run.quality)
-            shared.write_result(self.run, str(self.run.output), data)
+            write_result(self.run, str(self.run.output), data)
             return
         paths = iter(self.paths)
         for one in found:
             for stage in range(len(self.steps)):
                 data = job.maximized_picture(one, stage, self.format, self.run.quality)
-                shared.write_result(self.run, next(paths), data)
+                write_result(self.run, next(paths), data)
 
 
 def _folder(output: str | None) -> str:

@@ -9,7 +9,7 @@ import click
 
 from cnntool.cli.command import Command
 from cnntool.cli.explain import options as shared
-from cnntool.cli.options import RunOptions, option, picture_options
+from cnntool.cli.options import DEVICE_AUTO, RunOptions, option, picture_options
 from cnntool.cli.running import run_pictures
 from cnntool.cli.types import Numbers
 from cnntool.explain.words import FILLS
@@ -44,8 +44,7 @@ from cnntool.explain.words import FILLS
     help="What the patch shows; mean is that of the training's pictures.",
 )
 @shared.INVERT
-@shared.DEVICE
-@picture_options(device=False)
+@picture_options(device=DEVICE_AUTO)
 def command(
     run: RunOptions,
     model: str,

@@ -8,8 +8,16 @@ import click
 
 from cnntool.cli.command import Command
 from cnntool.cli.explain import options as shared
-from cnntool.cli.options import FOLDER_RUN, RunOptions, common_options, option, table_options
+from cnntool.cli.options import (
+    DEVICE_AUTO,
+    FOLDER_RUN,
+    RunOptions,
+    common_options,
+    option,
+    table_options,
+)
 from cnntool.cli.progress import follow
+from cnntool.cli.results import claimed_format, result_options, write_result
 from cnntool.cli.running import execute, finish, form_asked_for, shares
 from cnntool.cli.streams import warn
 from cnntool.errors import InputError
@@ -49,11 +57,11 @@ _JOBS, _ON_ERROR, _, _LIMITS = FOLDER_RUN
 @option("--limit", type=click.IntRange(1), metavar="N", help="At most N pictures, evenly spaced.")
 @shared.INVERT
 @table_options("table")
-@shared.result_options("The picture, .npy for the patches themselves, or - for standard output.")
+@result_options("The picture, .npy for the patches themselves, or - for standard output.")
 @_JOBS
 @_ON_ERROR
 @_LIMITS
-@shared.DEVICE
+@DEVICE_AUTO
 @common_options
 def command(
     run: RunOptions,
@@ -88,7 +96,7 @@ def command(
     told = run.output is None or bool(form_asked_for())
     if told and run.output == "-":
         raise click.UsageError("-o - leaves no room on standard output for the table")
-    format = None if run.output is None else shared.claimed_format(run, run.output, subject.path)
+    format = None if run.output is None else claimed_format(run, run.output, subject.path)
     source = job.open_source(
         subject, dataset, part=part, limit=limit, limits=run.limits, invert=invert
     )
@@ -99,7 +107,7 @@ def command(
     found = search.patches()
     if format is not None:
         data = job.patches_file(subject, search, source, format, run.quality)
-        shared.write_result(run, str(run.output), data, told=not told)
+        write_result(run, str(run.output), data, told=not told)
     if told:
         with TableWriter(form, standard_output(), job.COLUMNS) as writer:
             for row in job.rows(found, source):

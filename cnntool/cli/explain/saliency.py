@@ -9,7 +9,7 @@ import click
 
 from cnntool.cli.command import Command
 from cnntool.cli.explain import options as shared
-from cnntool.cli.options import RunOptions, given, option, picture_options
+from cnntool.cli.options import DEVICE_AUTO, RunOptions, given, option, picture_options
 from cnntool.cli.running import run_pictures
 from cnntool.cli.types import FiniteRange
 from cnntool.explain.words import FILLS, METHODS
@@ -65,8 +65,7 @@ _GOES_WITH = {
 )
 @shared.SEED
 @shared.INVERT
-@shared.DEVICE
-@picture_options(device=False)
+@picture_options(device=DEVICE_AUTO)
 def command(
     run: RunOptions,
     model: str,

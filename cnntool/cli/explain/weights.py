@@ -6,7 +6,8 @@ import click
 
 from cnntool.cli.command import Command
 from cnntool.cli.explain import options as shared
-from cnntool.cli.options import RunOptions, common_options
+from cnntool.cli.options import DEVICE_AUTO, RunOptions, common_options
+from cnntool.cli.results import claimed_format, result_options, write_result
 from cnntool.cli.streams import warn
 
 
@@ -23,8 +24,8 @@ from cnntool.cli.streams import warn
 @shared.MODEL
 @shared.layer_option(help="The layer, as 'cnntool shape' names it.")
 @shared.CHANNELS
-@shared.result_options("The picture, .npy for the weights themselves, or - for standard output.")
-@shared.DEVICE
+@result_options("The picture, .npy for the weights themselves, or - for standard output.")
+@DEVICE_AUTO
 @common_options
 def command(
     run: RunOptions, model: str, layer: str | None, channels: tuple[int, ...] | None
@@ -38,11 +39,11 @@ def command(
     """
     subject = shared.opened(run, model, segments=True)
     name = shared.asked_layer(subject, layer)
-    format = shared.claimed_format(run, run.output, subject.path)
+    format = claimed_format(run, run.output, subject.path)
     from cnntool.jobs.explain_filters import weights_file
 
     data, notes = weights_file(subject, name, channels or (), format, run.quality)
     for note in notes:
         if not run.quiet:
             warn(note)
-    shared.write_result(run, str(run.output), data)
+    write_result(run, str(run.output), data)
