@@ -22,6 +22,7 @@ from cnntool.nn.network import Network
 from cnntool.nn.optimiser import Optimiser
 from cnntool.nn.staging import Staging
 from cnntool.nn.teams import Shard
+from cnntool.ops.normalization import AllReduce
 
 GAN_LOSSES = ("nonsaturating", "minimax")
 """What the generator makes small: -log D(G(z)), or log(1 - D(G(z))) as the game is written."""
@@ -204,7 +205,8 @@ class AdversarialStep:
             for name in ("real", "noise", "context", "condition", "given", "chance")
         }
         self._batch: GanBatch | None = None
-        self._kept: tuple[Array, Backward | None, _Drawn | None] | None = None
+        self._kept: dict[int, tuple[Array, Backward | None, _Drawn | None]] = {}  # of each worker
+        self._reducers: dict[int, AllReduce] = {}  # of each worker, as they are in this phase
 
     def __enter__(self) -> AdversarialStep:
         return self
@@ -227,13 +229,9 @@ class AdversarialStep:
         Returns:
             ``d_loss``, and the mean answers ``real`` and ``fake``, from 0 to 1.
         """
-        images = self._put(batch)
-        self._told[...] = 0
-        self._team.run(images, _JUDGE, self.number, self.seed, images)
-        total = self._sum("real")
-        total += self._sum("fake")
-        self._update("discriminator", self.discriminator, total, lr)
-        return self._results(images)
+        found, gradient = self.judging(batch)
+        self._update("discriminator", self.discriminator, gradient, lr)
+        return found
 
     def make(self, lr: float) -> dict[str, float]:
         """Let the generator learn from what the discriminator now says of the same pictures.
@@ -241,15 +239,37 @@ class AdversarialStep:
         Returns:
             ``g_loss``; ``content`` and ``kl``, parts of it that may be 0.
         """
+        found, gradients = self.making()
+        self._update("generator", self.generator, gradients["generator"], lr)
+        if self.embedding is not None:
+            self._update("embedding", self.embedding, gradients["embedding"], lr)
+        self.number += 1
+        return found
+
+    def judging(self, batch: GanBatch) -> tuple[dict[str, float], Array]:
+        """What the discriminator says, and the gradient of ``d_loss``, the mean over the batch.
+
+        The gradient's memory is used again by the next call.
+        """
+        images = self._put(batch)
+        self._told[...] = 0
+        self._team.run(images, _JUDGE, self.number, self.seed, images)
+        total = self._sum("real")
+        total += self._sum("fake")
+        return self._results(images), total
+
+    def making(self) -> tuple[dict[str, float], dict[str, Array]]:
+        """What the generator reaches with the batch that was judged last, and the gradients of it.
+
+        They are those of ``g_loss`` + ``GanLoss.content`` times ``content`` + ``GanLoss.kl`` times
+        ``kl``, means over the batch, by the names of the networks.
+        """
         assert self._batch is not None, "pictures are judged first"
         images = int(self._batch.real.shape[-1])
         self._told[...] = 0
         self._team.run(images, _MAKE, self.number, self.seed, images)
-        self._update("generator", self.generator, self._sum("generator"), lr)
-        if self.embedding is not None:
-            self._update("embedding", self.embedding, self._sum("embedding"), lr)
-        self.number += 1
-        return self._results(images)
+        names = ("generator",) if self.embedding is None else ("generator", "embedding")
+        return self._results(images), {name: self._sum(name) for name in names}
 
     def _zeros(self, network: Network) -> Array:
         if network.device.is_gpu:
@@ -287,6 +307,8 @@ class AdversarialStep:
         # a training that diverges is told by its loss, not by a warning of every operation
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
             phase, number, seed, images = numbers
+            if shard.all_reduce is not None:
+                self._reducers[shard.number] = shard.all_reduce
             part = _Part(self, shard, number, seed, images)
             if phase == _JUDGE:
                 part.judge()
@@ -332,7 +354,7 @@ class _Part:
         """Gradients of the discriminator; the pictures are kept."""
         step, loss = self.step, self.step.loss
         fake, backward, drawn = self._made()
-        step._kept = fake, backward, drawn
+        step._kept[self.shard.number] = fake, backward, drawn
         real = step.array("real", self.shard)
         assert real is not None
         told = step._told[self.shard.number]
@@ -351,9 +373,7 @@ class _Part:
     def make(self) -> None:
         """Gradients of the generator, and of an embedding before it."""
         step, loss = self.step, self.step.loss
-        assert step._kept is not None
-        fake, backward, drawn = step._kept
-        step._kept = None
+        fake, backward, drawn = step._kept.pop(self.shard.number)
         told = step._told[self.shard.number]
         answers, back = self._answers(fake, None)
         logits = logits_of(answers, self.condition)
@@ -373,7 +393,7 @@ class _Part:
             away = fake - real
             each = fake[..., 0].size * self.images
             told[_TOLD.index("content")] += float((away * away).sum()) / fake[..., 0].size
-            grad = grad + away * np.float32(2 * loss.content / each)
+            grad = grad + away * (2 * loss.content / each)
         if backward is None:
             return
         if self.batch.joins == "fills":
@@ -398,7 +418,7 @@ class _Part:
             drawn = _Drawn(means, logs, chance, back)
         x = generator_input(step.array("noise", self.shard), self.context, numbers)
         run = self._run(step.generator, "generator", input_gradient=step.embedding is not None)
-        fake, backward = step.generator.forward(x.astype(np.float32, copy=False), run)
+        fake, backward = step.generator.forward(x.astype(step.generator.dtype, copy=False), run)
         return joined(fake, self.context, self.batch.joins), backward, drawn
 
     def _answers(self, pictures: Array, name: str | None) -> tuple[Array, Backward | None]:
@@ -420,10 +440,14 @@ class _Part:
             seed=self.seed,
             step=self.number,
             offset=self.shard.images.start,
-            all_reduce=self.shard.all_reduce,
+            all_reduce=None if self.shard.all_reduce is None else self._all_reduce,
             threads=self.shard.threads,
             keeps_statistics=self.shard.number == 0 and name in ("generator", "real", "embedding"),
         )
+
+    def _all_reduce(self, array: Array) -> Array:
+        """Sums of this phase: the way back of a picture that was judged is gone in the next one."""
+        return self.step._reducers[self.shard.number](array)
 
     def _spread(self, answers: Array, grad: Array) -> Array:
         """The gradient of all answers from that of the logits."""
@@ -439,7 +463,7 @@ class _Part:
         own = into[-half:]
         if own.ndim > 2:  # numbers that were spread over maps
             own = own.sum(axis=(1, 2))
-        share = np.float32(self.step.loss.kl / self.images)
+        share = self.step.loss.kl / self.images
         told[_TOLD.index("kl")] += float(divergence(drawn.means, drawn.logs))
         spreads = xp.exp(drawn.logs)
         grad = xp.concatenate(
@@ -449,4 +473,4 @@ class _Part:
             ]
         )
         if drawn.backward is not None:
-            drawn.backward(grad.astype(np.float32, copy=False))
+            drawn.backward(grad.astype(into.dtype, copy=False))
