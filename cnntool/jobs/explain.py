@@ -52,7 +52,8 @@ class LookJob(PictureJob):
 
     def target(self, item: Item, picture: Picture, notes: list[str]) -> Target:
         """Drawings have 8 bits; a picture's own depth does not matter."""
-        plain = replace(picture, pixels=picture.pixels[:1, :1].astype(np.uint8))
+        pixels = np.zeros((1, 1, *picture.pixels.shape[2:]), np.uint8)
+        plain = replace(picture, pixels=pixels)
         found = super().target(item, plain, notes)
         return Target(found.format, None if FORMATS[found.format].floats else np.uint8)
 

@@ -2,6 +2,8 @@
 
 import json
 import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -253,6 +255,25 @@ def test_pictures_and_places_that_do_not_do(here, way):
     )
 
 
+def test_pictures_of_other_kinds(here):
+    """Sizes, depths and opacity do not matter; numbers that are none do."""
+    plain = np.asarray(picture("0.png"))
+    Image.fromarray(plain.astype(np.uint16) * 257).save("deep.png")
+    Image.merge("LA", [picture("0.png"), Image.new("L", SIZE[::-1], 255)]).save("clear.png")
+    Image.fromarray(np.kron(plain, np.ones((3, 3), np.uint8))).save("large.bmp")
+    expected = None
+    for name in ("0.png", "deep.png", "clear.png", "large.bmp"):
+        result = done("explain", "saliency", "m.safetensors", name, "-f", "-o", "x.npy")
+        assert result.errors == []
+        expected = np.load("x.npy") if expected is None else expected
+        assert np.load("x.npy").shape == SIZE
+        if name != "large.bmp":  # brought to the size by mixing neighbours
+            np.testing.assert_array_equal(np.load("x.npy"), expected)
+    np.save("nan.npy", np.full(SIZE, np.nan, np.float32))
+    message = refused(1, "explain", "saliency", "m.safetensors", "nan.npy", "-o", "y.png")
+    assert "'nan.npy': NaN or infinity among its samples" in message
+
+
 def test_layers_and_classes_that_there_are_not(here):
     model = ("m.safetensors", "0.png")
     message = refused(2, "explain", "activations", *model, "--layer", "1.rellu")
@@ -373,6 +394,18 @@ def test_help_begins_with_examples(way):
     for parameter in command.params:
         if help := getattr(parameter, "help", ""):
             assert help[0].isupper() and help[-1] in ".]", parameter.opts
+
+
+def test_help_loads_nothing_heavy():
+    code = (
+        "import sys\n"
+        "from cnntool.cli.main import _run\n"
+        f"assert not any(_run(['explain', way, '-h']) for way in {list(WAYS)})\n"
+        "names = ('numpy', 'scipy', 'cupy', 'PIL', 'rich')\n"
+        "sys.exit(str([name for name in names if name in sys.modules] or 0))\n"
+    )
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, check=False)
+    assert found.stderr.strip() == b"0", found.stderr
 
 
 def complete(words, place):

@@ -147,7 +147,7 @@ def command(
 ) -> None:
     """Make pictures that excite a class, map or neuron most.
 
-    From noise, uphill along the gradient: argmax S(I) - l2·|I|², where S is the score of the class
+    From noise, uphill along the gradient: argmax S(I) - l2 |I|², where S is the score of the class
     before the softmax, the mean of a map, or one neuron. Each gradient is divided by its root mean
     square, so penalties mean the same for every network. Captions have the share that the network
     gives its class, and the score. What --seed gives for a class does not depend on which others

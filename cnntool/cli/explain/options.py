@@ -25,7 +25,7 @@ _MOST_NUMBERS = 65_536
 
 
 def _saved(context: click.Context) -> Any:
-    """The model that stands on the command line so far, without its weights' meaning; or None."""
+    """The model in the file that stands on the command line so far; None if it is none."""
     path = context.params.get("model") or next(iter(context.args), None)
     if not path:
         return None
