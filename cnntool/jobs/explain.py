@@ -14,7 +14,7 @@ from cnntool.explain.gradcam import gradcam, spread
 from cnntool.explain.occlusion import occlusion
 from cnntool.explain.saliency import saliency
 from cnntool.explain.subject import Samples, Subject
-from cnntool.explain.words import METHODS
+from cnntool.explain.words import COPIES, METHODS, NOISE
 from cnntool.folder.job import Item
 from cnntool.images.formats import FORMATS
 from cnntool.images.picture import Picture
@@ -204,8 +204,8 @@ class SaliencyJob(EvidenceJob):
     method: str = "gradient"
     baseline: str = "black"
     steps: int | None = None
-    copies: int = 32
-    noise: float = 0.15
+    copies: int = COPIES
+    noise: float = NOISE
     seed: int = 0
 
     def whats(self) -> tuple[str, ...]:
