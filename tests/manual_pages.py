@@ -32,7 +32,7 @@ EXITS = {
 """Exit statuses in the words of all pages."""
 
 UNUSED: dict[str, tuple[str, ...]] = {
-    "train": (), "predict": ("5",), "evaluate": ("5",), "datasets": ("5",),
+    "train": (), "predict": ("5",), "evaluate": ("5",), "datasets": ("5",), "explain": ("5",),
 }  # fmt: skip
 """Statuses that a command never has; others have neither 4 nor 5."""
 

@@ -88,6 +88,23 @@ def test_make_pictures(run):
             assert (new.mode, new.size) == (old.mode, old.size), name
 
 
+def test_make_explanations(run, tmp_path):
+    """With a network that has learned for a second: its pictures are worse, and as large."""
+    variables = shell.environment(tmp_path / "programs")
+    quick = "cnntool train mnist --limit 1000 --epochs 1 -q -o small"
+    assert shell.run(quick, tmp_path, variables).returncode == 0
+    done, place = run("make_explanations.sh", "out", str(tmp_path / "small"))
+    assert done.returncode == 0, done.stdout
+    kept = {p.name: p for p in (SAMPLES / "explain").iterdir() if p.name != "seven.png"}
+    made = {p.name: p for p in (place / "out").iterdir()}
+    assert made.keys() == kept.keys()
+    readme = (SAMPLES.parent / "README.md").read_text("utf-8")
+    for name, path in made.items():
+        assert f"(samples/explain/{name})" in readme and kept[name].stat().st_size < 60_000
+        with Image.open(path) as new, Image.open(kept[name]) as old:
+            assert (new.mode, new.size) == (old.mode, old.size), name
+
+
 @pytest.mark.parametrize("name", [name for name in SCRIPTS if name != "make_pictures.sh"])
 def test_asks_for_a_folder(run, name):
     done, place = run(name)

@@ -12,7 +12,7 @@ from cnntool.files import quote
 
 
 def _saved(context: click.Context) -> Any:
-    """The model that stands on the command line so far, without its weights' meaning; or None."""
+    """The model in the file that stands on the command line so far; None if it is none."""
     path = context.params.get("model") or next(iter(context.args), None)
     if not path:
         return None

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from cnntool.errors import NameNotFound
 from cnntool.explain.subject import Samples, Subject, check_change
-from cnntool.explain.words import METHODS
+from cnntool.explain.words import COPIES, METHODS, NOISE
 from cnntool.nn.observer import Guide
 from cnntool.predict.classifier import group_size
 
@@ -31,8 +31,8 @@ def saliency(
     *,
     baseline: str = "black",
     steps: int | None = None,
-    copies: int = 32,
-    noise: float = 0.15,
+    copies: int = COPIES,
+    noise: float = NOISE,
     seed: int = 0,
 ) -> Map:
     """How much each sample of a picture matters for the score of a class.

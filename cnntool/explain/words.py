@@ -11,6 +11,9 @@ METHODS = {
 }
 """Ways to tell which pixels matter, and what they tell."""
 
+COPIES, NOISE = 32, 0.15
+"""Noisy copies of ``smoothgrad``, and how noisy they are: the share of the picture's range."""
+
 FILLS = ("mean", "black", "white")
 """Plain pictures: the mean of the training's pictures, or the ends of the range."""
 

@@ -14,7 +14,7 @@ from cnntool.explain.gradcam import gradcam, spread
 from cnntool.explain.occlusion import occlusion
 from cnntool.explain.saliency import saliency
 from cnntool.explain.subject import Samples, Subject
-from cnntool.explain.words import METHODS
+from cnntool.explain.words import COPIES, METHODS, NOISE
 from cnntool.folder.job import Item
 from cnntool.images.formats import FORMATS
 from cnntool.images.picture import Picture
@@ -52,7 +52,8 @@ class LookJob(PictureJob):
 
     def target(self, item: Item, picture: Picture, notes: list[str]) -> Target:
         """Drawings have 8 bits; a picture's own depth does not matter."""
-        plain = replace(picture, pixels=picture.pixels[:1, :1].astype(np.uint8))
+        pixels = np.zeros((1, 1, *picture.pixels.shape[2:]), np.uint8)
+        plain = replace(picture, pixels=pixels)
         found = super().target(item, plain, notes)
         return Target(found.format, None if FORMATS[found.format].floats else np.uint8)
 
@@ -203,8 +204,8 @@ class SaliencyJob(EvidenceJob):
     method: str = "gradient"
     baseline: str = "black"
     steps: int | None = None
-    copies: int = 32
-    noise: float = 0.15
+    copies: int = COPIES
+    noise: float = NOISE
     seed: int = 0
 
     def whats(self) -> tuple[str, ...]:

@@ -209,15 +209,19 @@ def maximized_file(
         for one in found
     ]
     first = found[0].goal
-    what = "classes" if first.label else f"channels of {first.layer}"
+    what = "each class" if first.label else f"each channel of {first.layer}"
     if len(found) == 1:
         what = f"class {first.label}" if first.label else f"{first.layer}, channel {name_of(first)}"
     heads = [f"step {step}" for step in steps]
-    below = "the share that the network gives it" if first.label else "activation"
+    below = "the share that the network gives it" if first.label else "its activation"
     pixels = explanations.made_figure(
-        rows, [name_of(one.goal) for one in found], captions, heads,
-        f"what excites {what} most", [f"made in {steps[-1]} steps from noise; below: {below}"],
-    )  # fmt: skip
+        rows,
+        [name_of(one.goal) for one in found],
+        captions,
+        heads,
+        f"what excites {what} most",
+        [f"made in {steps[-1]} steps from noise", f"below: {below}"],
+    )
     return encode(Picture(pixels), format, quality=quality)
 
 

@@ -221,7 +221,7 @@ def rows(patches: Sequence[Patch], source: Source) -> Iterator[Row]:
             "source": source.source(patch.source),
             "box": list(patch.box),
             "at": list(patch.at),
-            "activation": patch.activation,
+            "activation": float(f"{patch.activation:.7g}"),  # what float32 tells
         }
 
 

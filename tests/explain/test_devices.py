@@ -5,8 +5,9 @@ import pytest
 from reference_explain import subject
 
 from cnntool.explain.activations import activations
+from cnntool.explain.ascent import Ascent
 from cnntool.explain.gradcam import gradcam
-from cnntool.explain.maximize import Ascent, class_goal, layer_goal, maximize
+from cnntool.explain.maximize import class_goal, layer_goal, maximize
 from cnntool.explain.occlusion import occlusion
 from cnntool.explain.patches import TopPatches
 from cnntool.explain.saliency import saliency

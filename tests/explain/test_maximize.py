@@ -6,7 +6,8 @@ from reference_explain import bars_subject, subject
 from trained_models import SPEC, bars, changed, trained
 
 from cnntool.errors import ModelFileError, NameNotFound, OptionError
-from cnntool.explain.maximize import Ascent, Goal, class_goal, layer_goal, maximize
+from cnntool.explain.ascent import Ascent
+from cnntool.explain.maximize import Goal, class_goal, layer_goal, maximize
 
 PLAIN = {"jitter": 0, "scale": 0.0, "rotate": 0.0, "smooth": 0.0, "tv": 0.0, "l2": 0.0}
 OTHER = SPEC.replace("conv 6", "conv 7")

@@ -101,6 +101,16 @@ def test_models_for_other_tasks(tmp_path):
         model(tmp_path, "dense 3", (7,))
 
 
+def test_several_tasks_will_do(tmp_path):
+    path = tmp_path / "m.safetensors"
+    model(tmp_path, "flatten | dense 2")
+    assert TrainedModel.load(path, task=("segment", "classify")).saved.task == "classify"
+    with pytest.raises(
+        OptionError, match="tells classes; one that segments or a maker is needed here"
+    ):
+        TrainedModel.load(path, task=("segment", "generate"))
+
+
 def test_model_of_features(tmp_path):
     features = HogFeatures(size=(24, 32))
     plain = Preprocessing(color="gray", scale=1, mean=(0.0,), std=(1.0,))

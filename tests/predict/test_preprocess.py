@@ -52,6 +52,19 @@ def test_any_constants(scale, mean, std, value, dtype):
     assert found == pytest.approx(expected, rel=1e-6, abs=1e-6 * size)
 
 
+@pytest.mark.parametrize("how", [COLOUR, GREY], ids=["rgb", "gray"])
+def test_restore_undoes_prepare(xp, rng, how):
+    images = rng.integers(0, 256, (how.channels, 4, 3, 5), dtype=np.uint8)
+    one = Preprocessor(how, (4, 3))
+    inputs = one.prepare(xp.to_device(images))
+    before = xp.to_host(inputs).copy()
+    with xp.no_transfers():
+        found = one.restore(inputs)
+    assert_allclose(xp.to_host(found), images, atol=1e-3)
+    assert np.array_equal(xp.to_host(inputs), before)
+    assert_allclose(one.shifts, slow(np.zeros((how.channels, 1, 1, 1)), how).ravel(), rtol=1e-6)
+
+
 def test_prepare_into_an_array(rng):
     images = rng.integers(0, 256, (3, 4, 2, 5), dtype=np.uint8)
     one = Preprocessor(COLOUR, (4, 2))

@@ -18,6 +18,7 @@ from cnntool.cli.results import claimed_format, result_options, write_result
 from cnntool.cli.streams import warn
 from cnntool.cli.types import FiniteRange, NumberRanges, Numbers
 from cnntool.errors import OptionError
+from cnntool.explain.ascent import Ascent
 from cnntool.explain.words import LAYER_ALL
 from cnntool.files.atomic import exists_error
 from cnntool.folder.inputs import Inputs
@@ -51,25 +52,31 @@ if TYPE_CHECKING:
 @shared.layer_option(help="A layer instead, as 'cnntool shape' names it, with --channel.")
 @option("--channel", type=NumberRanges("channels"), help="The map of the layer, or several.")
 @option("--at", type=Numbers("Y,X", (2,)), help="One neuron of the map.  [default: the map's mean]")
-@option("--steps", type=click.IntRange(1, 1_000_000), default=512, metavar="N", help="Of ascent.")
+@option(
+    "--steps",
+    type=click.IntRange(1, 1_000_000),
+    default=Ascent.steps,
+    metavar="N",
+    help="Of ascent.",
+)
 @option(
     "--lr",
     type=FiniteRange(0, 10, min_open=True),
-    default=0.1,
+    default=Ascent.rate,
     metavar="X",
     help="Length of a step, in standard deviations of the training's pictures.",
 )
 @option(
     "--l2",
     type=FiniteRange(0, 1000),
-    default=0.25,
+    default=Ascent.l2,
     metavar="X",
     help="Penalty on the squared distance from the mean picture.",
 )
 @option(
     "--tv",
     type=FiniteRange(0, 1000),
-    default=0.05,
+    default=Ascent.tv,
     metavar="X",
     help="Penalty on total variation: differences of neighbours.",
 )
@@ -83,35 +90,35 @@ if TYPE_CHECKING:
 @option(
     "--jitter",
     type=click.IntRange(0, 10_000),
-    default=1,
+    default=Ascent.jitter,
     metavar="PIXELS",
     help="Random moves before each look, at most.",
 )
 @option(
     "--scale",
     type=FiniteRange(0, 0.9),
-    default=0.05,
+    default=Ascent.scale,
     metavar="SHARE",
     help="Random enlargement before each look, at most.",
 )
 @option(
     "--rotate",
     type=FiniteRange(0, 180),
-    default=5.0,
+    default=Ascent.rotate,
     metavar="DEGREES",
     help="Random turns before each look, at most.",
 )
 @option(
     "--blur-every",
     type=click.IntRange(0),
-    default=0,
+    default=Ascent.blur_every,
     metavar="N",
     help="Blur the picture a little after every N steps; 0 = never.",
 )
 @option(
     "--clip-percent",
     type=FiniteRange(0, 99),
-    default=0.0,
+    default=Ascent.clip_percent,
     metavar="P",
     help="Set the P percent of the pixels nearest to the mean to it, each step.",
 )
@@ -149,7 +156,7 @@ def command(
 ) -> None:
     """Make pictures that excite a class, map or neuron most.
 
-    From noise, uphill along the gradient: argmax S(I) - l2·|I|², where S is the score of the class
+    From noise, uphill along the gradient: argmax S(I) - l2 |I|², where S is the score of the class
     before the softmax, the mean of a map, or one neuron. Each gradient is divided by its root mean
     square, so penalties mean the same for every network. Captions have the share that the network
     gives its class, and the score. What --seed gives for a class does not depend on which others
@@ -165,7 +172,7 @@ def command(
     if late:
         raise click.UsageError(f"--save-at {late[0]}: steps are 1 to {steps}")
     subject = shared.opened(run, model, segments=True)
-    from cnntool.explain.maximize import Ascent, maximize
+    from cnntool.explain.maximize import maximize
     from cnntool.jobs import explain_filters as job
 
     if layer is None:

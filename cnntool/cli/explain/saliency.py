@@ -12,7 +12,7 @@ from cnntool.cli.explain import options as shared
 from cnntool.cli.options import DEVICE_AUTO, RunOptions, given, option, picture_options
 from cnntool.cli.running import run_pictures
 from cnntool.cli.types import FiniteRange
-from cnntool.explain.words import FILLS, METHODS
+from cnntool.explain.words import COPIES, FILLS, METHODS, NOISE
 
 _GOES_WITH = {
     "baseline": "integrated",
@@ -55,11 +55,13 @@ _GOES_WITH = {
     metavar="N",
     help="Gradients on their way.  [default: 64, doubled until the sum is right to 1 %]",
 )
-@option("--copies", type=click.IntRange(1, 100_000), default=32, metavar="N", help="Of smoothgrad.")
+@option(
+    "--copies", type=click.IntRange(1, 100_000), default=COPIES, metavar="N", help="Of smoothgrad."
+)
 @option(
     "--noise",
     type=FiniteRange(0, 10),
-    default=0.15,
+    default=NOISE,
     metavar="X",
     help="Of these copies, as a share of the picture's range.",
 )
