@@ -32,7 +32,7 @@ class _Global:
 class _Writer(pickle._Pickler):
     """Writes globals by name, without looking them up, and storages as persistent ids."""
 
-    dispatch = dict(pickle._Pickler.dispatch)
+    dispatch = {**pickle._Pickler.dispatch}  # noqa: RUF012
 
     def persistent_id(self, value):
         if isinstance(value, _Storage):

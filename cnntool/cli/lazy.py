@@ -7,6 +7,7 @@ they load neither NumPy nor Pillow. The stub's line is tested to equal the comma
 from __future__ import annotations
 
 import importlib
+import keyword
 from typing import Any
 
 import click
@@ -46,7 +47,7 @@ class LazyGroup(click.Group):
         super().__init__(*args, **kwargs)
         self.examples = example_lines(examples)
         for name, line in table.items():
-            module = f"{package}.{name.replace('-', '_')}"
+            module = f"{package}.{name.replace('-', '_')}" + "_" * keyword.iskeyword(name)
             self.add_command(LazyCommand(name, module, line))
 
     def format_help_text(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

@@ -37,6 +37,8 @@ COMMANDS = {
     "train": "Train a network on a data set: MNIST, or a folder of pictures.",
     "predict": "Tell what pictures show: a label and a score for each.",
     "evaluate": "Measure how well a model tells the classes of a data set.",
+    "export": "Write a model as ONNX, or its weights as safetensors.",
+    "import": "Make a model of an ONNX file, or of weights of torch.",
     "bench": "Measure images per second of training, prediction and filters here.",
     "check": "Check that every picture of a folder is readable.",
     "info": "Show versions, cores and devices of this machine.",
