@@ -113,7 +113,7 @@ def compare(
     runner: Runner,
     inputs: Inputs,
     *,
-    kind: DTypeLike = None,
+    kind: DTypeLike | None = None,
     batch: int | None = None,
     last: bool = False,
 ) -> Difference:

@@ -158,7 +158,8 @@ def _transpose(node: Node, inputs: Sequence[Array | None]) -> Array:
 
 def _product(node: Node, inputs: Sequence[Array | None]) -> Array:
     axes, kept = _list(node, inputs, "axes"), bool(node.attributes.get("keepdims", 1))
-    return np.prod(_first(inputs), axis=None if axes is None else tuple(axes), keepdims=kept)
+    axis = None if axes is None else tuple(axes)
+    return np.asarray(np.prod(_first(inputs), axis=axis, keepdims=kept))
 
 
 _FOLDS: Mapping[str, _Fold] = {

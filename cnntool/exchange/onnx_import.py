@@ -11,7 +11,6 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import replace
-from itertools import groupby
 
 import numpy as np
 
@@ -19,9 +18,10 @@ from cnntool.errors import MissingPackage, ModelFileError, OptionError, SpecErro
 from cnntool.exchange import comparison
 from cnntool.exchange.importing import Wishes, task_of
 from cnntool.exchange.onnx_export import INSIDE, PREFIX, SAMPLES
-from cnntool.exchange.onnx_layers import Translated, Translation
+from cnntool.exchange.onnx_layers import translate
 from cnntool.exchange.onnx_reading import OnnxFile, read_onnx
 from cnntool.exchange.onnx_run import NotComputed, Runner
+from cnntool.exchange.onnx_translation import Translated
 from cnntool.exchange.packages import has_onnxruntime
 from cnntool.exchange.structure import NotNested, nested
 from cnntool.files import quote
@@ -98,7 +98,7 @@ def _wished(model: SavedModel, wishes: Wishes) -> SavedModel:
 # ------------------------------------------------------------------------------------- other files
 def _translated(file: OnnxFile, wishes: Wishes, where: str) -> tuple[SavedModel, bool]:
     """The model that the operators are, and whether the file takes channels last."""
-    found = Translation(file, _input_shape(file, wishes, where), where).run()
+    found = translate(file, _input_shape(file, wishes, where), where)
     chain, tensors = _network(found, where)
     input = found.start.shape
     output = trace(chain, input).output
@@ -131,8 +131,8 @@ def _input_shape(file: OnnxFile, wishes: Wishes, where: str) -> Shape:
             size in (None, wish) for size, wish in zip(told, wishes.input, strict=True)
         )
         if not fits:
-            sizes = "×".join("?" if size is None else str(size) for size in told)
-            raise OptionError(f"{where}: its input is {sizes}; --input says otherwise")
+            shown = "×".join("?" if size is None else str(size) for size in told)
+            raise OptionError(f"{where}: its input is {shown}; --input says otherwise")
         return wishes.input
     sizes = tuple(size for size in told if size is not None)
     if len(sizes) != len(told):

@@ -104,7 +104,7 @@ def read_onnx(path: str) -> OnnxFile:
         model = package.load_model_from_string(bytes(data))
     except Malformed as error:
         raise ModelFileError(f"{where}: no ONNX file, or damaged: {error}") from None
-    except Exception as error:  # noqa: BLE001 - of protobuf, which is onnx's own matter
+    except Exception as error:
         reason = one_line(str(error) or type(error).__name__, 80)
         raise ModelFileError(f"{where}: no ONNX file, or damaged: {reason}") from error
     reader = _Reader(package, model, where, os.path.dirname(path))

@@ -46,7 +46,7 @@ class Runner:
             return np.asarray(self._compute(np.ascontiguousarray(x)))
         except MemoryError:
             raise
-        except Exception as error:  # noqa: BLE001 - another program's errors are of no one class
+        except Exception as error:
             raise NotComputed(f"{self.name}: {_reason(error)}") from error
 
 
@@ -57,7 +57,7 @@ def _onnxruntime(data: bytes) -> tuple[str, Compute]:
     options.intra_op_num_threads = 1
     try:
         session = package.InferenceSession(data, options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # noqa: BLE001 - as above
+    except Exception as error:
         raise NotComputed(f"onnxruntime {package.__version__}: {_reason(error)}") from error
     name = session.get_inputs()[0].name
 
@@ -77,7 +77,7 @@ def _reference(data: bytes) -> tuple[str, Compute]:
             raise NotComputed(f"the reference of onnx {package.__version__} errs at {node.op_type}")
     try:
         evaluator = reference.ReferenceEvaluator(model)
-    except Exception as error:  # noqa: BLE001 - as above
+    except Exception as error:
         raise NotComputed(f"onnx {package.__version__}: {_reason(error)}") from error
     name = model.graph.input[0].name
 

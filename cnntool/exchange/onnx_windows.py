@@ -102,9 +102,9 @@ def conv(g: GraphWriter, row: LayerRow, x: str) -> str:
     volumes = _volume(g, row, x)
     weights[0] = g.reshape(weights[0], f"{row.name}.filters", [out, 1, depth, *kernel])
     y = g.node(
-        "Conv", [volumes, *weights], f"{row.name}.volumes", strides=[given.whole("dstride"), *stride],
-        dilations=[1, *dilation], pads=[0, top, left, 0, bottom, right],
-        kernel_shape=[depth, *kernel],
+        "Conv", [volumes, *weights], f"{row.name}.volumes",
+        strides=[given.whole("dstride"), *stride], dilations=[1, *dilation],
+        pads=[0, top, left, 0, bottom, right], kernel_shape=[depth, *kernel],
     )  # fmt: skip
     return g.reshape(y, row.name, [0, *row.output])
 

@@ -55,7 +55,8 @@ class Value:
         join: How it is made from several: ``add``, ``concat``, or ``unpool`` from what the layers
             inside give and the values before pooling.
         label: What the file calls it, for messages.
-        ordered: Whether it is a vector, or maps, in cnntool's own order.
+        above: The nearest value that all ways from the input go through.
+        depth: How many such values lie above it.
     """
 
     shape: Shape
@@ -85,6 +86,30 @@ def _common(a: Value, b: Value) -> Value:
             raise NotNested("values that come from different inputs meet")
         a = a.above
     return a
+
+
+def _grouped(parents: tuple[Value, ...], start: Value) -> tuple[Value, ...]:
+    """Neighbours that part later than the rest, as stacks of their own: exporters melt them."""
+    found: list[Value] = []
+    run: list[Value] = []
+    common = start
+    for parent in parents:
+        together = _common(common, parent) if run else start
+        if run and together is not start:
+            run.append(parent)
+            common = together
+            continue
+        found += _stacked(run)
+        run, common = [parent], parent
+    return tuple(found + _stacked(run))
+
+
+def _stacked(run: list[Value]) -> list[Value]:
+    if len(run) < 2:
+        return run
+    maps = sum(value.shape[0] for value in run)
+    shape = (maps, *run[0].shape[1:])
+    return [Value(shape, tuple(run), join="concat", label=run[0].label)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +147,7 @@ class _Walk:
     """Goes back from values to what they come from, each of them once."""
 
     def __init__(self) -> None:
-        self.seen: set[int] = set()
+        self.seen: dict[int, Value] = {}  # kept alive, so that no other gets the same number
         self.found: dict[int, Piece] = {}
 
     def between(self, value: Value, start: Value, depth: int) -> list[Node]:
@@ -133,7 +158,7 @@ class _Walk:
         while value is not start:
             if id(value) in self.seen:
                 raise NotNested(f"'{value.label}' goes into branches that meet in different places")
-            self.seen.add(id(value))
+            self.seen[id(value)] = value
             if value.above is None:
                 raise NotNested("a way from the output does not lead to the input")
             if value.join:
@@ -152,7 +177,8 @@ class _Walk:
         """The node that makes a value from several."""
         if value.join == "unpool":
             return self.pooled(value, depth)
-        ends = [self.between(parent, start, depth + 1) for parent in value.parents]
+        parents = value.parents if value.join == "add" else _grouped(value.parents, start)
+        ends = [self.between(parent, start, depth + 1) for parent in parents]
         if value.join == "add":
             main, short = sorted(ends, key=len, reverse=True)  # equal ones stay in their order
             if not main:
@@ -173,7 +199,7 @@ class _Walk:
         kernel = dict(pool.pieces[0].layer.given)["kernel"]
         if not isinstance(kernel, tuple):
             raise TypeError("a pooling window has rows and columns")
-        self.seen.add(id(pool))
+        self.seen[id(pool)] = pool
         body = self.between(inside, pool, depth + 1)
         return Pooled((kernel[0], kernel[1]), Chain(tuple(body or [ITSELF])))
 

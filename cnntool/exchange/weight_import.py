@@ -148,7 +148,7 @@ def _class_count(spec: Spec, arrays: Mapping[str, NDArray[np.float32]]) -> int |
     return len(array) if array is not None and array.ndim == 1 and len(array) else None
 
 
-# ----------------------------------------------------------------------------------- names to layers
+# ---------------------------------------------------------------------------------- names to layers
 def _matched(
     arrays: Mapping[str, NDArray[np.float32]],
     name: str,
@@ -222,18 +222,17 @@ def _by_order(
     return tensors
 
 
-# --------------------------------------------------------------------------------- what is known more
+# ------------------------------------------------------------------------------ what is known more
 def _completed(model: SavedModel, found: Trace, wishes: Wishes) -> SavedModel:
     """The model with its task, classes and preprocessing."""
     output = found.output
     task = task_of(model.input, output)
     pictures = output if task == "generate" else model.input
-    classes, how = model.classes, _preprocessing_of(model, output)
+    classes, how = model.classes, model.preprocessing
     if model.name in KNOWN and output == (COUNT,) and not classes:
         classes = imagenet_classes()
-    told = bool(model.classes) or model.preprocessing != Preprocessing()
-    if len(pictures) == 3 or not told:
-        how = wishes.preprocessing(pictures, how)
+    if model.features is None:  # features come from samples as they are
+        how = wishes.preprocessing(pictures, _preprocessing_of(model, output))
     names = () if task == "generate" else wishes.names(output[0], classes)
     return replace(model, task=task, classes=names, preprocessing=how)
 

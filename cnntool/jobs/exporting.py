@@ -1,10 +1,11 @@
-"""``export``: a model for other programs, compared with what they make of it before it is written."""
+"""``export``: a model for other programs, compared with what they make of it, and written then."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
@@ -53,7 +54,7 @@ def export(request: Request) -> str:
     encoder = _encoder(request)
     check_output(request.output, force=request.force)
     path, model = read_model(request.model)
-    if os.path.exists(request.output) and os.path.samefile(path, request.output):
+    if same_file(path, request.output):
         raise OptionError(f"{quote(request.output)} is the model itself; name another file")
     data, told = encoder(request, model)
     write_whole(request.output, data, force=request.force, sync=True)
@@ -73,6 +74,11 @@ def check_output(path: str, *, force: bool) -> None:
         probe(os.path.dirname(path))
     except OSError as error:
         raise system_failure(path, error) from error
+
+
+def same_file(a: str, b: str) -> bool:
+    """Whether two names are those of one file that exists."""
+    return Path(b).exists() and Path(b).samefile(a)
 
 
 def _encoder(request: Request) -> Callable[[Request, SavedModel], tuple[bytes, str]]:
@@ -101,7 +107,8 @@ def _onnx(request: Request, model: SavedModel) -> tuple[bytes, str]:
         if has_onnxruntime():
             raise ModelFileError(f"{where}: not written: it cannot be checked: {error}") from error
         raise MissingPackage(
-            f"{where}: not written: checking it needs onnxruntime ({error}); pip install onnxruntime"
+            f"{where}: not written: checking it needs onnxruntime ({error}); pip install "
+            "onnxruntime"
         ) from error
     found.check(where)
     inside = "" if request.samples is None else f", takes pictures of {request.samples} 0..255"

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from cnntool.errors import ModelFileError, OptionError
 from cnntool.exchange.importing import Wishes
 from cnntool.exchange.onnx_import import import_onnx
 from cnntool.exchange.weight_import import import_weights
 from cnntool.files import quote
-from cnntool.jobs.exporting import check_output
+from cnntool.jobs.exporting import check_output, same_file
 from cnntool.jobs.networks import network
 from cnntool.nn.facts import times
 from cnntool.nn.modelfile import MAX_BYTES, SavedModel, save_model
@@ -39,7 +39,7 @@ class Request:
     output: str
     spec: str | None = None
     class_names: str | None = None
-    wishes: Wishes = Wishes()
+    wishes: Wishes = field(default_factory=Wishes)
     force: bool = False
 
 
@@ -70,7 +70,7 @@ def import_model(request: Request) -> list[str]:
             raise _unknown(request.source, data)
         model, told = import_weights(request.source, data, spec, wishes)
         told = f"arrays found by {told}"
-    if os.path.exists(request.output) and os.path.samefile(request.source, request.output):
+    if same_file(request.source, request.output):
         raise OptionError(f"{quote(request.output)} is the file to import; name another one")
     save_model(request.output, model, force=request.force)
     return [f"{quote(request.output)}: {described(model)}; {told}", *_assumed(model, wishes)]

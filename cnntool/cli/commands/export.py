@@ -48,9 +48,9 @@ def command(
     """Write a model as ONNX, or its weights as safetensors.
 
     MODEL is a model file, the folder of a training, or the name of a pretrained network. An ONNX
-    file takes and gives N×C×H×W (or N×n) in float32 with any N, and needs the extra onnx. Before it
-    is written, its outputs are compared with cnntool's, by onnxruntime if that is installed, else by
-    the reference of onnx. Its metadata hold classes, preprocessing and specification.
+    file takes and gives N×C×H×W (or N×n) in float32 with any N, and needs the extra onnx. Before
+    it is written, its outputs are compared with cnntool's, by onnxruntime if that is installed,
+    else by the reference of onnx. Its metadata hold classes, preprocessing and specification.
     """
     from cnntool.jobs.exporting import Request, export
 

@@ -90,12 +90,14 @@ def command(
 ) -> None:
     """Make a model of an ONNX file, or of weights of torch.
 
-    An ONNX file becomes a specification with its weights, and is compared with what onnxruntime, or
-    the reference of onnx, computes before it is written (extra onnx). Weights are a safetensors file
-    or a state dict of torch.save in either of its forms; --spec names their network: a built-in one,
-    whose names torchvision shares, or a specification whose layers the arrays follow in order.
+    An ONNX file becomes a specification with its weights. Before the model is written it is
+    compared with what onnxruntime, or the reference of onnx, computes (extra onnx). Weights are a
+    safetensors file or a state dict of torch.save in either of its forms; --spec names their
+    network: a built-in one, by torchvision's names where it has it, or a specification whose layers
+    the arrays follow in order.
 
-    Nothing in a file is run: pickles are read by a machine that knows a closed list of instructions.
+    Nothing in a file is run: pickles are read by a machine that knows a closed list of
+    instructions.
     """
     from cnntool.exchange.importing import Wishes
     from cnntool.jobs.importing import Request, import_model
