@@ -56,13 +56,13 @@ def import_onnx(path: str, wishes: Wishes) -> tuple[SavedModel, str]:
     where, file = quote(path), read_onnx(path)
     own = _own(file)
     model, last = (own, False) if own is not None else _translated(file, wishes, where)
-    if own is not None:
-        model = _wished(own, wishes)
     try:
         check(model)
     except Contradiction as error:
         raise ModelFileError(f"{where}: {error}") from None
     told = _compared(file, model, where, last=last, inside=file.metadata.get(f"{PREFIX}{INSIDE}"))
+    if own is not None:  # what is wished stands beside what was checked, not in it
+        model = _wished(own, wishes)
     return replace(model, history={"source": os.path.basename(path), "check": str(told)}), str(told)
 
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from cnntool.exchange.onnx_reading import Node
 from cnntool.exchange.onnx_translation import Array, Translation, arrays, as_float, short
+from cnntool.exchange.onnx_windows import mean_shares
 from cnntool.exchange.structure import Piece, Value
 from cnntool.nn.facts import times
 from cnntool.nn.layer_values import layer, settings
@@ -104,11 +105,37 @@ def gemm(t: Translation, node: Node) -> None:
 
 
 def matmul(t: Translation, node: Node) -> None:
-    """MatMul with weights: a dense layer without bias."""
+    """MatMul with weights: a dense layer without bias, or shares of pixels of maps."""
+    if _averages(t, node):
+        return
     weight = t.needed(node, 1, "weights")
     if weight.ndim != 2:
         raise t.refused(node, f"multiplies by an array of {weight.ndim} axes; dense by two")
     dense(t, node, t.value(node), weight.T, None)
+
+
+def _averages(t: Translation, node: Node) -> bool:
+    """Whether a product takes the means of rows or of columns, as adaptive pooling is written."""
+    place = 0 if node.inputs[0] in t.values else 1
+    x, shares = t.value(node, place), t.constant(node, 1 - place, "weights")
+    axis = 2 if place == 0 else 1
+    if len(x.shape) != 3 or shares is None or shares.ndim != 2:
+        return False
+    shares = shares.T if axis == 2 else shares
+    out, size = shares.shape
+    if size != x.shape[axis] or not np.allclose(shares, mean_shares(size, out), atol=1e-6):
+        return False
+    sizes = [x.shape[1], x.shape[2]]
+    sizes[axis - 1] = out
+    piece = Piece(layer("adaptiveavgpool", size=tuple(sizes)))
+    before = t.alone(node, place)
+    if before is not None and before.pieces[-1].layer.word == "adaptiveavgpool":
+        before.pieces[-1] = piece  # of the other axis
+        before.shape = (x.shape[0], *sizes)
+        t.rename(node, place, before)
+    else:
+        t.put(node, x, piece)
+    return True
 
 
 def dense(t: Translation, node: Node, x: Value, weight: Array, bias: Array | None) -> None:

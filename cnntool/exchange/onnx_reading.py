@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cnntool.errors import InputError, ModelFileError
+from cnntool.errors import CnntoolError, InputError, ModelFileError
 from cnntool.exchange.packages import onnx
 from cnntool.exchange.protobuf_size import Malformed, check_pieces
 from cnntool.files import one_line, quote
@@ -110,7 +110,7 @@ def read_onnx(path: str) -> OnnxFile:
     reader = _Reader(package, model, where, os.path.dirname(path))
     try:
         return reader.read()
-    except ModelFileError:
+    except CnntoolError:
         raise
     except (ValueError, TypeError, AttributeError, KeyError, IndexError, OverflowError) as error:
         reason = one_line(str(error) or type(error).__name__, 100)

@@ -371,13 +371,18 @@ def adaptiveavgpool(g: GraphWriter, row: LayerRow, x: str) -> str:
     if all(n % m == 0 for n, m in zip(size, out, strict=True)):
         window = [n // m for n, m in zip(size, out, strict=True)]
         return g.node("AveragePool", [x], row.name, kernel_shape=window, strides=window)
-    down, across = (_shares(n, m) for n, m in zip(size, out, strict=True))
+    down, across = (mean_shares(n, m) for n, m in zip(size, out, strict=True))
     tall = g.node("MatMul", [g.constant(f"{row.name}.down", down), x], f"{row.name}.rows")
     return g.node("MatMul", [tall, g.constant(f"{row.name}.across", across.T)], row.name)
 
 
-def _shares(size: int, out: int) -> np.ndarray:
-    """Which share of each of ``size`` pixels goes into each of ``out`` windows, (out, size)."""
+def mean_shares(size: int, out: int) -> np.ndarray:
+    """Which share of each of ``size`` pixels goes into each of ``out`` means, (out, size).
+
+    Example:
+        >>> mean_shares(3, 2).tolist()
+        [[0.5, 0.5, 0.0], [0.0, 0.5, 0.5]]
+    """
     found = np.zeros((out, size))
     for number in range(out):
         first, last = number * size // out, -(-(number + 1) * size // out)

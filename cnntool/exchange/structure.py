@@ -194,7 +194,8 @@ class _Walk:
         pool = inside
         while pool.above is not None and pool.above is not before:
             pool = pool.above
-        if pool.above is not before or len(pool.pieces) != 1:
+        words = [piece.layer.word for piece in pool.pieces]
+        if pool.above is not before or words != ["maxpool"]:
             raise NotNested(f"'{value.label}' unpools to maxima of another place")
         kernel = dict(pool.pieces[0].layer.given)["kernel"]
         if not isinstance(kernel, tuple):

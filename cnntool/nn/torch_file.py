@@ -27,7 +27,8 @@ from cnntool.errors import ModelFileError
 from cnntool.files import one_line
 from cnntool.grammar import shown
 from cnntool.nn.tensor_header import MAX_TENSORS, Refused, check_count, check_name
-from cnntool.nn.torch_pickle import StorageRef, TensorRef, read_pickle
+from cnntool.nn.torch_pickle import read_pickle
+from cnntool.nn.torch_refs import StorageRef, TensorRef
 
 MAX_NUMBERS = 1 << 29
 """Most numbers of all tensors together: 2 GiB as float32; a few bytes can ask for any many."""

@@ -5,7 +5,7 @@ whatever the program names. The one here knows a closed list of instructions and
 names, and none of them is looked up or called: ``collections.OrderedDict`` is a plain dict,
 ``torch._utils._rebuild_tensor_v2`` notes where a tensor's numbers lie in the file, and any other
 name or instruction is refused. What it makes is numbers, texts, tuples, lists, dicts and
-:class:`TensorRef`.
+:class:`~cnntool.nn.torch_refs.TensorRef`.
 
 References:
     Python's documentation, pickletools: the instructions.
@@ -17,33 +17,17 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import Any
 
 from cnntool.grammar import shown
 from cnntool.nn.tensor_header import MAX_AXES, Refused
+from cnntool.nn.torch_refs import STORAGES, StorageRef, TensorRef
 
 MAX_STEPS = 4_000_000
 """Most instructions of a program: a tensor takes about forty."""
 
 MAX_TEXT = 10_000
 """Longest text in bytes."""
-
-STORAGES: Mapping[str, str] = MappingProxyType(
-    {
-        "DoubleStorage": "F64",
-        "FloatStorage": "F32",
-        "HalfStorage": "F16",
-        "BFloat16Storage": "BF16",
-        "LongStorage": "I64",
-        "IntStorage": "I32",
-        "ShortStorage": "I16",
-        "CharStorage": "I8",
-        "ByteStorage": "U8",
-        "BoolStorage": "BOOL",
-    }
-)
-"""Classes of ``torch`` that hold numbers -> the type of these numbers."""
 
 _LONGEST_NAME = 200  # of a global
 _NAMES = {
@@ -65,46 +49,6 @@ _FOREIGN = {
     b"\x90": "ADDITEMS", b"\x91": "FROZENSET", b"\x92": "NEWOBJ_EX",
     b"\x96": "BYTEARRAY8", b"\x97": "NEXT_BUFFER", b"\x98": "READONLY_BUFFER",
 }  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True)
-class StorageRef:
-    """A run of numbers in the file.
-
-    Attributes:
-        key: What the file calls it.
-        word: Type of the numbers, a value of :data:`STORAGES`.
-        count: How many they are.
-    """
-
-    key: str
-    word: str
-    count: int
-
-
-@dataclass(frozen=True, slots=True)
-class TensorRef:
-    """A tensor: which numbers of a storage it shows, and how.
-
-    Attributes:
-        storage: The numbers.
-        offset: The number that it begins with.
-        shape: Its sizes.
-        strides: Numbers from one item to the next along each axis.
-    """
-
-    storage: StorageRef
-    offset: int
-    shape: tuple[int, ...]
-    strides: tuple[int, ...]
-
-    @property
-    def reach(self) -> int:
-        """Numbers of the storage up to the last one that it shows."""
-        if 0 in self.shape:
-            return 0
-        steps = zip(self.shape, self.strides, strict=True)
-        return self.offset + sum((size - 1) * stride for size, stride in steps) + 1
 
 
 @dataclass(frozen=True, slots=True)
