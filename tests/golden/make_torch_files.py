@@ -53,17 +53,17 @@ def state():
 def network():
     torch.manual_seed(SEED)
     net = nn.Sequential(
-        nn.Conv2d(2, 3, (3, 2), stride=(2, 1), padding=1, bias=False),
-        nn.BatchNorm2d(3),
+        nn.Conv2d(3, 4, (3, 2), stride=(2, 1), padding=1, bias=False),
+        nn.BatchNorm2d(4),
         nn.ReLU(),
         nn.MaxPool2d(2),
         nn.Flatten(),
         nn.Dropout(),
-        nn.Linear(3 * 2 * 5, 4),
+        nn.Linear(4 * 2 * 5, 6),
     )
     with torch.no_grad():
-        net[1].running_mean.copy_(torch.randn(3))
-        net[1].running_var.copy_(torch.rand(3) + 0.5)
+        net[1].running_mean.copy_(torch.randn(4))
+        net[1].running_var.copy_(torch.rand(4) + 0.5)
     return net.eval()
 
 
@@ -78,7 +78,7 @@ def main():
     save_file({name: x.clone() for name, x in plain.items()}, HERE / "torch_state.safetensors")
     net = network()
     optimiser = torch.optim.Adam(net.parameters())
-    net(torch.randn(2, 2, 9, 10)).sum().backward()
+    net(torch.randn(2, 3, 9, 10)).sum().backward()
     optimiser.step()
     checkpoint = {
         "epoch": 3,
@@ -88,7 +88,7 @@ def main():
         "optimizer": optimiser.state_dict(),
     }
     torch.save(checkpoint, HERE / "torch_net.pth")
-    pictures = torch.randn(3, 2, 9, 10)
+    pictures = torch.randn(3, 3, 9, 10)
     save_file(
         {"pictures": pictures, "logits": net.double()(pictures.double()).detach()},
         HERE / "torch_net.safetensors",

@@ -64,7 +64,7 @@ def test_state_dict_in_a_checkpoint():
         "0.weight", "1.weight", "1.bias", "1.running_mean", "1.running_var",
         "1.num_batches_tracked", "6.weight", "6.bias",
     ]  # fmt: skip
-    assert found["0.weight"].shape == (3, 2, 3, 2)
+    assert found["0.weight"].shape == (4, 3, 3, 2)
 
 
 def test_beginnings():
