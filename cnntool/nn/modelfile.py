@@ -224,7 +224,10 @@ def _check_version(texts: Mapping[str, str]) -> None:
     found = texts.get("format")
     if found != FORMAT:
         what = "no format" if found is None else f"the format '{shown(found)}'"
-        raise Contradiction(f"no model file: its metadata tell {what}, not '{FORMAT}'")
+        raise Contradiction(
+            f"no model file: its metadata tell {what}, not '{FORMAT}'; 'cnntool import' makes a "
+            "model of weights"
+        )
     version = texts.get("version", "")
     if not _VERSION.fullmatch(version):
         raise Contradiction(f"its version is '{shown(version)}'; it must be a number from 1")
