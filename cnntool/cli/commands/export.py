@@ -62,6 +62,6 @@ def command(
         force=run.force,
     )
     told = export(request)
+    emit_path(run, out)
     if not run.quiet:
         warn(f"{quote(out)}: {told}")
-    emit_path(run, out)

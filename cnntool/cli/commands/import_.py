@@ -116,7 +116,7 @@ def command(
         force=run.force,
     )
     notes = import_model(request)
+    emit_path(run, out)
     if not run.quiet:
         for note in notes:
             warn(note)
-    emit_path(run, out)

@@ -20,6 +20,7 @@ from cnntool.report.tables import TableWriter
     cnntool predict model.safetensors photos/ -r --csv > labels.csv
     cnntool predict model.safetensors photo.jpg --top 5     the five best labels
     cnntool predict runs/mnist-cnn-mnist/ scan.png --invert     a dark digit on white paper
+    cnntool predict efficientnet-lite0 photo.jpg     one of 1000 things (extra: pretrained)
     find . -name '*.png' | cnntool predict model.safetensors --files-from - --json
     """,
 )
@@ -58,11 +59,11 @@ def command(
 ) -> None:
     """Tell what pictures show: a label and a score for each.
 
-    MODEL is a model file or the folder of a training. Pictures are brought to the size and colour
-    that the model was trained with. A score is the share of its label among all; it does not depend
-    on which other pictures there are. Rows come in the order of the inputs, while others are still
-    being read; a picture that fails has none. A note tells of pictures whose brightness is unlike
-    the training's.
+    MODEL is a model file, the folder of a training, or efficientnet-lite0, whose published weights
+    the extra pretrained brings. Pictures are brought to the size and colour that the model was
+    trained with. A score is the share of its label among all; it does not depend on which other
+    pictures there are. Rows come in the order of the inputs, while others are still being read; a
+    picture that fails has none. A note tells of pictures whose brightness is unlike the training's.
     """
     from cnntool.jobs.predict import Answers, DecodeJob, columns
     from cnntool.predict.classifier import Classifier
