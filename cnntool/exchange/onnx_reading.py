@@ -131,11 +131,12 @@ class _Reader:
         self.check_extent(graph)
         arrays: dict[str, NDArray[Any]] = {}
         for tensor in graph.initializer:
-            if tensor.name in arrays:
-                raise self.refused(f"array '{shown(tensor.name)}' is there twice")
-            arrays[tensor.name] = self.array(tensor)
+            name = _text(tensor.name)
+            if name in arrays:
+                raise self.refused(f"array '{shown(name)}' is there twice")
+            arrays[name] = self.array(tensor)
         nodes = tuple(self.node(node) for node in graph.node)
-        values = [value for value in graph.input if value.name not in arrays]
+        values = [value for value in graph.input if _text(value.name) not in arrays]
         if len(values) != 1 or len(graph.output) != 1:
             raise self.refused(
                 f"it has {len(values)} inputs and {len(graph.output)} outputs; networks here have "
@@ -143,8 +144,8 @@ class _Reader:
             )
         kind, batch, shape = self.shape(values[0])
         return OnnxFile(
-            nodes, arrays, values[0].name, shape, batch, kind, graph.output[0].name,
-            {entry.key: entry.value for entry in self.model.metadata_props}, opset,
+            nodes, arrays, _text(values[0].name), shape, batch, kind, _text(graph.output[0].name),
+            {_text(e.key): _text(e.value) for e in self.model.metadata_props}, opset,
             self.model.SerializeToString(),
         )  # fmt: skip
 
@@ -181,39 +182,40 @@ class _Reader:
 
     def node(self, node: Any) -> Node:
         """One operator, a standard one."""
-        name = node.name or (node.output[0] if node.output else "")
-        if node.domain not in _DOMAINS:
+        name = _text(node.name or (node.output[0] if node.output else ""))
+        operator, domain = _text(node.op_type), _text(node.domain)
+        if domain not in _DOMAINS:
             raise self.refused(
-                f"node '{shown(name, 40)}' is of the domain '{shown(node.domain, 40)}': a custom "
-                f"operator ({shown(node.op_type, 30)}), whose code is not in the file"
+                f"node '{shown(name, 40)}' is of the domain '{shown(domain, 40)}': a custom "
+                f"operator ({shown(operator, 30)}), whose code is not in the file"
             )
         return Node(
-            node.op_type,
+            operator,
             name,
-            tuple(node.input),
-            tuple(node.output),
+            tuple(map(_text, node.input)),
+            tuple(map(_text, node.output)),
             dict(self.attribute(part, name) for part in node.attribute),
         )
 
     def attribute(self, part: Any, name: str) -> tuple[str, Any]:
         """A number, text, list or array."""
-        kinds = self.package.AttributeProto
+        kinds, own = self.package.AttributeProto, _text(part.name)
         if part.type in (kinds.FLOAT, kinds.INT):
-            return part.name, part.f if part.type == kinds.FLOAT else part.i
+            return own, part.f if part.type == kinds.FLOAT else part.i
         if part.type == kinds.STRING:
-            return part.name, part.s.decode("utf-8", "replace")
+            return own, part.s.decode("utf-8", "replace")
         if part.type in (kinds.FLOATS, kinds.INTS):
-            return part.name, list(part.floats if part.type == kinds.FLOATS else part.ints)
+            return own, list(part.floats if part.type == kinds.FLOATS else part.ints)
         if part.type == kinds.TENSOR:
-            return part.name, self.array(part.t)
+            return own, self.array(part.t)
         raise self.refused(
-            f"node '{shown(name, 40)}' has the attribute '{shown(part.name, 40)}': a graph or "
+            f"node '{shown(name, 40)}' has the attribute '{shown(own, 40)}': a graph or "
             "another thing that no layer has"
         )
 
     def array(self, tensor: Any) -> NDArray[Any]:
         """The numbers of an array, which lie in the file or beside it."""
-        called = f"array '{shown(tensor.name, 60)}'"
+        called = f"array '{shown(_text(tensor.name), 60)}'"
         if any(size < 0 for size in tensor.dims) or len(tensor.dims) > 8:
             raise self.refused(f"{called} has an impossible shape")
         if tensor.data_location == self.package.TensorProto.EXTERNAL:
@@ -229,7 +231,7 @@ class _Reader:
 
     def bring_in(self, tensor: Any, called: str) -> None:
         """Put the bytes of an array that lies in another file into the model."""
-        told = {entry.key: entry.value for entry in tensor.external_data}
+        told = {_text(entry.key): _text(entry.value) for entry in tensor.external_data}
         location = told.get("location", "")
         parts = Path(location).parts
         if not location or Path(location).is_absolute() or ".." in parts or "\0" in location:
@@ -270,6 +272,11 @@ class _Reader:
                 "vectors"
             )
         return dtype, sizes[0], tuple(sizes[1:])
+
+
+def _text(value: str | bytes) -> str:
+    """A text; damaged ones, which protobuf hands over as bytes, with signs for what is no text."""
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else value
 
 
 def _whole(text: str) -> int | None:

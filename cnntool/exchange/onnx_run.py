@@ -43,7 +43,8 @@ class Runner:
             NotComputed: It gives none.
         """
         try:
-            return np.asarray(self._compute(np.ascontiguousarray(x)))
+            with np.errstate(all="ignore"):  # what is not finite is told by the comparison
+                return np.asarray(self._compute(np.ascontiguousarray(x)))
         except MemoryError:
             raise
         except Exception as error:
@@ -56,7 +57,10 @@ def _onnxruntime(data: bytes) -> tuple[str, Compute]:
     options.log_severity_level = 4  # its errors are raised, and nothing else is of use here
     options.intra_op_num_threads = 1
     try:
-        session = package.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+        # without its fallback, of which it speaks on standard output
+        session = package.InferenceSession(
+            data, options, providers=["CPUExecutionProvider"], enable_fallback=0
+        )
     except Exception as error:
         raise NotComputed(f"onnxruntime {package.__version__}: {_reason(error)}") from error
     name = session.get_inputs()[0].name

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from cnntool.errors import ModelFileError, SpecError
+from cnntool.errors import CnntoolError, ModelFileError, SpecError
 from cnntool.exchange.onnx_folding import NotFolded, fold
 from cnntool.exchange.onnx_reading import Node, OnnxFile, needed
 from cnntool.exchange.structure import Piece, Value, Weights
@@ -133,6 +133,10 @@ class Translation:
             raise self.refused(node, f"out of the range of layers: {error}") from error
         except Misfit as error:
             raise self.refused(node, str(error)) from error
+        except (LookupError, ValueError, TypeError, AttributeError, OverflowError) as error:
+            if isinstance(error, CnntoolError):
+                raise
+            raise self.refused(node, "its attributes or constants do not fit it") from error
 
     def _fold(self, node: Node) -> None:
         inputs = [self.constants.get(name) if name else None for name in node.inputs]

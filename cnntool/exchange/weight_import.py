@@ -30,7 +30,7 @@ from cnntool.nn.saved_model import Contradiction, Preprocessing, SavedModel, che
 from cnntool.nn.shapes import trace
 from cnntool.nn.spec import Spec
 from cnntool.nn.tensor_file import decode
-from cnntool.nn.torch_file import decode_torch
+from cnntool.nn.torch_file import decode_torch, is_torch_file
 from cnntool.predict.pretrained import PRETRAINED
 
 Arrays = Mapping[str, NDArray[Any]]
@@ -59,7 +59,7 @@ def import_weights(
         OptionError: No network, or what the user says does not fit.
     """
     where = quote(path)
-    if data[8:9] == b"{":
+    if data[8:9] == b"{" or not is_torch_file(data):
         file = decode(data, where=where, require_digest=False)
         arrays, texts, ordered = file.tensors, metadata_of(file.metadata), False
         if file.metadata.get("format") == "cnntool model":

@@ -66,7 +66,7 @@ def import_model(request: Request) -> list[str]:
         told = f"checked by {told}"
     else:
         data = read_bytes(request.source, limit=MAX_BYTES)
-        if data[8:9] != b"{" and not is_torch_file(data):
+        if suffix != ".safetensors" and data[8:9] != b"{" and not is_torch_file(data):
             raise _unknown(request.source, data)
         model, told = import_weights(request.source, data, spec, wishes)
         told = f"arrays found by {told}"

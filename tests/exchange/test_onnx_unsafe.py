@@ -1,5 +1,6 @@
 """ONNX files that are unsafe or damaged: nothing is run, nothing elsewhere is read."""
 
+import contextlib
 import os
 
 import numpy as np
@@ -125,6 +126,23 @@ def test_weights_that_are_not_there(outside):
     assert "w.bin' has 436 bytes, 437 are needed" in refusal(outside(offset="5"))
     assert refusal(outside(length="7")) == "array 'w' has 7 bytes; its shape needs 432"
     assert refusal(outside(offset="-5")) == "damaged: '-5' is no number of bytes"
+
+
+def test_texts_that_are_none(file, capfd):
+    """Damaged texts are shown as far as they can be; what computes stays silent."""
+    data = graph_file([node("HardSwish", "x", "y")]).replace(b"HardSwish_y", b"HardSwish\xff\xfe")
+    assert refusal(file(data)).startswith("node 'HardSwish��' (HardSwish): which no layer does")
+    data = graph_file([node("Relu", "x", "y")]).replace(b"Relu_y", b"Relu\xff\xfe")
+    with contextlib.suppress(ModelFileError):
+        import_onnx(file(data), Wishes())
+    assert capfd.readouterr().out == ""
+
+
+def test_attributes_that_are_missing(file):
+    nodes = [helper.make_node("MaxPool", ["x"], ["y"], name="n")]
+    assert refusal(file(graph_file(nodes))) == (
+        "node 'n' (MaxPool): its attributes or constants do not fit it"
+    )
 
 
 def test_cut_and_flipped_files(file, rng):

@@ -235,6 +235,15 @@ def test_types_become_float32():
     assert {array.dtype for array in found.tensors.values()} == {np.dtype(np.float32)}
 
 
+@pytest.mark.shared
+def test_malformed_files_stay_refused(shared_data):
+    """Those of the collection that are well formed have arrays that belong to no layer."""
+    files = sorted((shared_data / "malformed" / "safetensors-malformed").iterdir())
+    assert len(files) > 30
+    for file in files:
+        assert refused(file.read_bytes(), spec()).startswith("'w.pth': ")
+
+
 # --- what the user must say
 
 
