@@ -63,7 +63,8 @@ def import_onnx(path: str, wishes: Wishes) -> tuple[SavedModel, str]:
     told = _compared(file, model, where, last=last, inside=file.metadata.get(f"{PREFIX}{INSIDE}"))
     if own is not None:  # what is wished stands beside what was checked, not in it
         model = _wished(own, wishes)
-    return replace(model, history={"source": os.path.basename(path), "check": str(told)}), str(told)
+    history = {**model.history, "source": os.path.basename(path), "check": str(told)}
+    return replace(model, history=history), str(told)
 
 
 # ------------------------------------------------------------------------------------ our own files

@@ -98,16 +98,16 @@ def read_onnx(path: str) -> OnnxFile:
         ModelFileError: It is no ONNX file, is damaged, too large, or asks for what is refused.
     """
     package, where = onnx(), quote(path)
-    data = read_bytes(path, limit=MAX_BYTES)
+    data = bytes(read_bytes(path, limit=MAX_BYTES))
     try:
         check_pieces(data)
-        model = package.load_model_from_string(bytes(data))
+        model = package.load_model_from_string(data)
     except Malformed as error:
         raise ModelFileError(f"{where}: no ONNX file, or damaged: {error}") from None
     except Exception as error:
         reason = one_line(str(error) or type(error).__name__, 80)
         raise ModelFileError(f"{where}: no ONNX file, or damaged: {reason}") from error
-    reader = _Reader(package, model, where, os.path.dirname(path))
+    reader = _Reader(package, model, data, where, os.path.dirname(path))
     try:
         return reader.read()
     except CnntoolError:
@@ -120,9 +120,9 @@ def read_onnx(path: str) -> OnnxFile:
 class _Reader:
     """Takes one parsed model apart."""
 
-    def __init__(self, package: Any, model: Any, where: str, folder: str) -> None:
-        self.package, self.model, self.where, self.folder = package, model, where, folder
-        self.outside = 0
+    def __init__(self, package: Any, model: Any, data: bytes, where: str, folder: str) -> None:
+        self.package, self.model, self.data = package, model, data
+        self.where, self.folder, self.outside = where, folder, 0
 
     def read(self) -> OnnxFile:
         """See :func:`read_onnx`."""
@@ -146,7 +146,7 @@ class _Reader:
         return OnnxFile(
             nodes, arrays, _text(values[0].name), shape, batch, kind, _text(graph.output[0].name),
             {_text(e.key): _text(e.value) for e in self.model.metadata_props}, opset,
-            self.model.SerializeToString(),
+            self.model.SerializeToString() if self.outside else self.data,
         )  # fmt: skip
 
     def refused(self, reason: str) -> ModelFileError:

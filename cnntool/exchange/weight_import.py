@@ -82,7 +82,8 @@ def import_weights(
     found = base.trace()
     tensors, told = _matched(floats, base.name, found, ordered=ordered, where=where)
     model = _completed(replace(base, tensors=tensors), found, wishes)
-    model = replace(model, history={"source": os.path.basename(path), "arrays": told})
+    history = {**model.history, "source": os.path.basename(path), "arrays": told}
+    model = replace(model, history=history)
     try:
         check(model)
     except Contradiction as error:

@@ -112,7 +112,7 @@ def _onnx(request: Request, model: SavedModel) -> tuple[bytes, str]:
         ) from error
     found.check(where)
     inside = "" if request.samples is None else f", takes pictures of {request.samples} 0..255"
-    return data, f"{count(model)}, opset {OPSET}{inside}; {found}"
+    return data, f"{count(model)}, opset {OPSET}{inside}; checked by {found}"
 
 
 def _safetensors(request: Request, model: SavedModel) -> tuple[bytes, str]:

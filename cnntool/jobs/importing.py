@@ -43,11 +43,21 @@ class Request:
     force: bool = False
 
 
-def import_model(request: Request) -> list[str]:
-    """Write the model.
+@dataclass(frozen=True)
+class Imported:
+    """What was written.
 
-    Returns:
-        Notes: what it is, how it was checked, what was assumed.
+    Attributes:
+        notes: What it is, how it was checked, what was assumed.
+        specification: Its layers.
+    """
+
+    notes: list[str]
+    specification: str
+
+
+def import_model(request: Request) -> Imported:
+    """Write the model.
 
     Raises:
         CnntoolError: The file cannot be read or is not what it should be, a package is missing, the
@@ -73,7 +83,8 @@ def import_model(request: Request) -> list[str]:
     if same_file(request.source, request.output):
         raise OptionError(f"{quote(request.output)} is the file to import; name another one")
     save_model(request.output, model, force=request.force)
-    return [f"{quote(request.output)}: {described(model)}; {told}", *_assumed(model, wishes)]
+    notes = [f"{quote(request.output)}: {described(model)}; {told}", *_assumed(model, wishes)]
+    return Imported(notes, model.spec)
 
 
 def _unknown(path: str, data: bytes | bytearray) -> ModelFileError:

@@ -102,7 +102,7 @@ def _archive(data: bytes | bytearray) -> dict[str, NDArray[Any]]:
         raise Refused(f"its archive has more than {_MOST_MEMBERS} members")
     try:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            return _members(archive)
+            return _members(archive, len(data))
     except Refused:
         raise
     except _DAMAGE as error:
@@ -110,7 +110,9 @@ def _archive(data: bytes | bytearray) -> dict[str, NDArray[Any]]:
         raise Refused(f"a damaged archive ({reason}); {_AGAIN}") from error
 
 
-def _members(archive: zipfile.ZipFile) -> dict[str, NDArray[Any]]:
+def _members(archive: zipfile.ZipFile, size: int) -> dict[str, NDArray[Any]]:
+    if sum(entry.file_size for entry in archive.infolist()) > size:
+        raise Refused("a damaged archive: its members have more bytes than the file")
     entries: dict[str, zipfile.ZipInfo] = {}
     for entry in archive.infolist():
         # torch puts everything below one folder, whose name is any

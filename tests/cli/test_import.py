@@ -92,6 +92,12 @@ def test_a_checkpoint_of_torch(here):
     assert saved.history["arrays"] == "order of the layers"
 
 
+def test_the_specification_is_shown(here):
+    done("export", "m.safetensors", "w.safetensors")
+    result = done("import", "w.safetensors", "-o", "b.safetensors", "-v")
+    assert result.errors[1:] == trained().spec.splitlines()
+
+
 # --- class names
 
 
@@ -173,7 +179,7 @@ def files(here):
      "'evil.pth': its pickle names 'os.system' at byte 13, which is no part of a"),
     (["whole.pt", "--spec", "vgg11"], 4, "a whole network, which needs its code; save its"),
     (["w.pth", "--mean", "a"], 2, "'a' are no numbers; write one, or one for each channel"),
-    (["w.pth", "--scale", "1,2"], 2, "one number for all channels; --std divides each"),
+    (["w.pth", "--scale", "0"], 2, "Invalid value for '--scale'"),
 ])  # fmt: skip
 def test_refusals(files, arguments, status, words):
     assert words in refused(status, "import", *arguments, "-o", "out.safetensors")

@@ -250,6 +250,21 @@ def test_archives_that_are_none_of_torch(tmp_path, monkeypatch):
     assert refused(archive(b"\x80\x02}.x")) == ("1 bytes follow its pickle; make or fetch it again")
 
 
+def test_members_that_lie_on_one_another():
+    """A few kilobytes that would be read a thousand times."""
+    keys = [str(number) for number in range(8)]
+    data = archive({key: tensor(key, (500,)) for key in keys}, {"0": bytes(2000)})
+    end = data.index(b"PK\x05\x06")
+    start = int.from_bytes(data[end + 16 : end + 20], "little")
+    last = data[start:end][data[start:end].rindex(b"PK\x01\x02") :]  # of x/data/0
+    copies = b"".join(last.replace(b"x/data/0", f"x/data/{key}".encode()) for key in keys[1:])
+    count = (2 + 7).to_bytes(2, "little")
+    length = (end - start + len(copies)).to_bytes(4, "little")
+    tail = data[end : end + 8] + count + count + length + data[end + 16 :]
+    words = refused(data[:end] + copies + tail)
+    assert words == "a damaged archive: its members have more bytes than the file"
+
+
 def test_numbers_shared_with_two_types():
     value = {"a": tensor("0", (2,)), "b": tensor("0", (2,), kind="IntStorage")}
     found = read(archive(value, {"0": np.float32([1, 2]).tobytes()}))

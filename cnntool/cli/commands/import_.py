@@ -11,7 +11,8 @@ from cnntool.cli.command import Command
 from cnntool.cli.network_types import InputShape, NetworkName
 from cnntool.cli.options import FILES, RunOptions, common_options, option
 from cnntool.cli.running import emit_path
-from cnntool.cli.streams import warn
+from cnntool.cli.streams import say, warn
+from cnntool.cli.types import FiniteRange
 
 
 class Numbers(click.ParamType[tuple[float, ...]]):
@@ -61,7 +62,10 @@ class Numbers(click.ParamType[tuple[float, ...]]):
 )
 @option("--input", "shape", type=InputShape(), help="Input, where the file leaves it open.")
 @option(
-    "--scale", type=Numbers(), help="Factor on samples 0..255.  [default: the file's, or 1/255]"
+    "--scale",
+    type=FiniteRange(0, min_open=True),
+    metavar="X",
+    help="Factor on samples 0..255.  [default: the file's, or 1/255]",
 )
 @option("--mean", type=Numbers(), help="Subtracted then.  [default: the file's, or 0]")
 @option("--std", type=Numbers(), help="Divided by then.  [default: the file's, or 1]")
@@ -82,7 +86,7 @@ def command(
     spec: str | None,
     class_names: str | None,
     shape: tuple[int, ...] | None,
-    scale: tuple[float, ...] | None,
+    scale: float | None,
     mean: tuple[float, ...] | None,
     std: tuple[float, ...] | None,
     fit: str | None,
@@ -97,16 +101,12 @@ def command(
     the arrays follow in order.
 
     Nothing in a file is run: pickles are read by a machine that knows a closed list of
-    instructions.
+    instructions. -v shows the specification.
     """
     from cnntool.exchange.importing import Wishes
     from cnntool.jobs.importing import Request, import_model
 
-    if scale is not None and len(scale) != 1:
-        raise click.BadParameter(
-            "one number for all channels; --std divides each", param_hint="--scale"
-        )
-    wishes = Wishes(input=shape, scale=scale and scale[0], mean=mean, std=std, fit=fit)
+    wishes = Wishes(input=shape, scale=scale, mean=mean, std=std, fit=fit)
     request = Request(
         source=source,
         output=out,
@@ -115,8 +115,12 @@ def command(
         wishes=wishes,
         force=run.force,
     )
-    notes = import_model(request)
+    found = import_model(request)
     emit_path(run, out)
-    if not run.quiet:
-        for note in notes:
-            warn(note)
+    if run.quiet:
+        return
+    for note in found.notes:
+        warn(note)
+    if run.verbose:
+        for line in found.specification.splitlines():
+            say(line)
