@@ -23,7 +23,14 @@ from cnntool.files import natural_key, quote
 from cnntool.grammar import shown
 from cnntool.models import create
 from cnntool.models.imagenet import COUNT, imagenet_classes
-from cnntool.models.torch_names import KNOWN, TORCHVISION, rename, torch_names
+from cnntool.models.torch_names import (
+    KNOWN,
+    TORCHVISION,
+    bare,
+    is_counter,
+    rename,
+    torch_names,
+)
 from cnntool.nn.layer_rows import Trace
 from cnntool.nn.modelfile import model_of
 from cnntool.nn.saved_model import Contradiction, Preprocessing, SavedModel, check, tensor_shapes
@@ -35,8 +42,6 @@ from cnntool.predict.pretrained import PRETRAINED
 
 Arrays = Mapping[str, NDArray[Any]]
 
-_COUNTERS = ("num_batches_tracked",)
-_WRAPPERS = ("module.", "_orig_mod.")
 _GOOGLENET = replace(IMAGENET, mean=(0.5, 0.5, 0.5), std=(0.5, 0.5, 0.5))  # its own, in torchvision
 
 
@@ -95,20 +100,18 @@ def _floats(arrays: Arrays, where: str) -> dict[str, NDArray[np.float32]]:
     """What can be weights, as float32; counters of batches are left out."""
     found: dict[str, NDArray[np.float32]] = {}
     for name, array in arrays.items():
-        bare = name
-        while bare.startswith(_WRAPPERS):
-            bare = bare.partition(".")[2]
-        if bare.endswith(_COUNTERS):
+        plain = bare(name)
+        if is_counter(plain):
             continue
         if array.dtype.kind != "f":
             raise ModelFileError(
                 f"{where}: array '{shown(name, 60)}' is {array.dtype}; weights are numbers with a "
                 "point, so export the network before it is quantised"
             )
-        if bare in found:
-            raise ModelFileError(f"{where}: array '{shown(bare, 60)}' is there twice")
+        if plain in found:
+            raise ModelFileError(f"{where}: array '{shown(plain, 60)}' is there twice")
         with np.errstate(over="ignore"):  # what becomes infinite is refused when it is checked
-            found[bare] = np.ascontiguousarray(array, np.float32).reshape(array.shape)
+            found[plain] = np.ascontiguousarray(array, np.float32).reshape(array.shape)
     if not found:
         raise ModelFileError(f"{where}: it holds no arrays of weights")
     return found

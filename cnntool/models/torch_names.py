@@ -33,7 +33,7 @@ from cnntool.nn.nodes import Concat, Layer, Residual
 from cnntool.nn.shapes import trace as walk
 from cnntool.nn.spec import parse
 
-__all__ = ["KNOWN", "TORCHVISION", "rename", "torch_names"]
+__all__ = ["KNOWN", "TORCHVISION", "bare", "is_counter", "rename", "torch_names"]
 
 _SHOWN = 3  # names of a kind in a message
 _LENGTH = 60  # of a name in it, which may come from a file
@@ -225,6 +225,28 @@ def torch_names(name: str, trace: Trace) -> dict[str, str]:
     return _names(name, trace.rows)
 
 
+def bare(key: str) -> str:
+    """A name without what training on several devices or compiling puts in front of it.
+
+    Example:
+        >>> bare("module._orig_mod.conv1.weight")
+        'conv1.weight'
+    """
+    while key.startswith(_WRAPPERS):
+        key = key.partition(".")[2]
+    return key
+
+
+def is_counter(name: str) -> bool:
+    """Whether an array counts batches: batch normalisation in torch has them.
+
+    Example:
+        >>> is_counter("bn1.num_batches_tracked"), is_counter("bn1.running_mean")
+        (True, False)
+    """
+    return name.rpartition(".")[2] == "num_batches_tracked"
+
+
 def rename(state: Mapping[str, T], name: str, trace: Trace) -> dict[str, T]:
     """The arrays of a network by our names.
 
@@ -322,20 +344,16 @@ def _unwrapped(state: Mapping[str, T], name: str) -> dict[str, T]:
     arrays: dict[str, T] = {}
     given: dict[str, str] = {}
     for key, array in state.items():
-        bare = key
-        while bare.startswith(_WRAPPERS):
-            bare = bare.partition(".")[2]
-        if bare.endswith(".num_batches_tracked"):
+        plain = bare(key)
+        if is_counter(plain) or (name == "googlenet" and plain.startswith(_HEADS)):
             continue
-        if name == "googlenet" and bare.startswith(_HEADS):
-            continue
-        if bare in arrays:
-            first, second = shown(given[bare], _LENGTH), shown(key, _LENGTH)
+        if plain in arrays:
+            first, second = shown(given[plain], _LENGTH), shown(key, _LENGTH)
             raise ModelFileError(
                 f"the weights hold both '{first}' and '{second}', which mean one array; give those "
                 "of one network"
             )
-        arrays[bare], given[bare] = array, key
+        arrays[plain], given[plain] = array, key
     return arrays
 
 
