@@ -12,6 +12,7 @@ import pytest
 
 import cnntool
 from cnntool.cli import COMMANDS
+from cnntool.cli.lazy import module_of
 from cnntool.filters.kernel_families import FAMILIES
 from cnntool.filters.kernels import KERNELS
 
@@ -34,7 +35,7 @@ def fresh(code: str) -> None:
 @pytest.mark.parametrize("name", COMMANDS)
 class TestCommand:
     def test_has_a_module_with_its_line_of_help(self, name):
-        path = ROOT / "cnntool" / "cli" / "commands" / f"{name.replace('-', '_')}.py"
+        path = ROOT / "cnntool" / "cli" / "commands" / f"{module_of(name)}.py"
         assert path.exists(), f"write {path.relative_to(ROOT)}"
         command = importlib.import_module(f"cnntool.cli.commands.{path.stem}").command
         assert command.get_short_help_str(300) == COMMANDS[name], f"line of {name} in COMMANDS"
@@ -57,7 +58,7 @@ class TestCommand:
 
 def test_every_command_module_is_in_the_table():
     stems = {p.stem for p in (ROOT / "cnntool" / "cli" / "commands").glob("[a-z]*.py")}
-    assert stems == {name.replace("-", "_") for name in COMMANDS}
+    assert stems == {module_of(name) for name in COMMANDS}
 
 
 # -------------------------------------------------------------------------------------- kernels

@@ -7,12 +7,23 @@ they load neither NumPy nor Pillow. The stub's line is tested to equal the comma
 from __future__ import annotations
 
 import importlib
+import keyword
 from typing import Any
 
 import click
 
 from cnntool.cli.command import example_lines, write_examples
 from cnntool.errors import NameNotFound
+
+
+def module_of(name: str) -> str:
+    """The module of a command: its name, as Python writes names.
+
+    Example:
+        >>> module_of("predict"), module_of("import")
+        ('predict', 'import_')
+    """
+    return name.replace("-", "_") + "_" * keyword.iskeyword(name)
 
 
 class LazyCommand(click.Command):
@@ -46,7 +57,7 @@ class LazyGroup(click.Group):
         super().__init__(*args, **kwargs)
         self.examples = example_lines(examples)
         for name, line in table.items():
-            module = f"{package}.{name.replace('-', '_')}"
+            module = f"{package}.{module_of(name)}"
             self.add_command(LazyCommand(name, module, line))
 
     def format_help_text(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

@@ -39,6 +39,8 @@ COMMANDS = {
     "generate": "Make pictures with a trained generator.",
     "evaluate": "Measure how well a model tells the classes of a data set.",
     "explain": "Look inside a network: maps, filters, what excites or decides.",
+    "export": "Write a model as ONNX, or its weights as safetensors.",
+    "import": "Make a model of an ONNX file, or of weights of torch.",
     "bench": "Measure images per second of training, prediction and filters here.",
     "check": "Check that every picture of a folder is readable.",
     "info": "Show versions, cores and devices of this machine.",

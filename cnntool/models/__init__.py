@@ -9,7 +9,16 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from cnntool.errors import NameNotFound, OptionError
-from cnntool.models import alexnet, inception, lenet, resnet, segmentation, small, vgg
+from cnntool.models import (
+    alexnet,
+    efficientnet,
+    inception,
+    lenet,
+    resnet,
+    segmentation,
+    small,
+    vgg,
+)
 from cnntool.models.model import Model
 from cnntool.nn.facts import Shape
 from cnntool.nn.spec import Spec, parse
@@ -17,7 +26,7 @@ from cnntool.nn.values import MAX_MAPS
 
 __all__ = ["MODELS", "Model", "create", "find"]
 
-_FAMILIES = (lenet, small, alexnet, vgg, resnet, inception, segmentation)
+_FAMILIES = (lenet, small, alexnet, vgg, resnet, inception, efficientnet, segmentation)
 
 MODELS: Mapping[str, Model] = MappingProxyType(
     {model.name: model for family in _FAMILIES for model in family.MODELS}

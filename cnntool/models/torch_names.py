@@ -1,4 +1,4 @@
-"""Weights of torchvision's networks by our names.
+"""Weights of torch's networks by our names.
 
 torchvision names an array by the attributes that lead to it (``layer2.0.downsample.1.bias``), we
 by the path of its layer in the specification (``8.shortcut.batchnorm.bias``). The arrays themselves
@@ -12,7 +12,9 @@ new names and nothing else::
 
 with the functions of :mod:`cnntool.nn.tensor_file`.
 
-Names follow from the order of layers alone; widths and the number of classes are free.
+The same for EfficientNet-Lite, which torchvision does not have, by the names of the implementation
+that its published weights come from. Names follow from the order of layers alone; widths and the
+number of classes are free.
 """
 
 from __future__ import annotations
@@ -25,13 +27,13 @@ from typing import Protocol, TypeVar
 
 from cnntool.errors import ModelFileError, NameNotFound, SpecError
 from cnntool.grammar import shown
-from cnntool.models import alexnet, inception, resnet, vgg
+from cnntool.models import alexnet, efficientnet, inception, resnet, vgg
 from cnntool.nn.layer_rows import LayerRow, Trace
 from cnntool.nn.nodes import Concat, Layer, Residual
 from cnntool.nn.shapes import trace as walk
 from cnntool.nn.spec import parse
 
-__all__ = ["TORCHVISION", "rename", "torch_names"]
+__all__ = ["KNOWN", "TORCHVISION", "bare", "is_counter", "rename", "torch_names"]
 
 _SHOWN = 3  # names of a kind in a message
 _LENGTH = 60  # of a name in it, which may come from a file
@@ -128,6 +130,30 @@ def _branch(rows: _Rows, here: str) -> _Pairs:
             yield row.name, f"{place}.bn"
 
 
+def _efficientnet(rows: _Rows) -> _Pairs:
+    """EfficientNet-Lite: a stem, blocks around depthwise convolutions, a head, a classifier."""
+    learning = [row for row in rows if row.parameters]
+    words = [_word(row) for row in learning]
+    at, block = 0, 0
+
+    def pair(conv: str, norm: str, here: str = "") -> _Pairs:
+        nonlocal at
+        yield learning[at].name, f"{here}{conv}"
+        yield learning[at + 1].name, f"{here}{norm}"
+        at += 2
+
+    yield from pair("_conv_stem", "_bn0")
+    while "depthwise" in words[at : at + 3]:
+        here = f"_blocks.{block}."
+        if words[at] == "conv":
+            yield from pair("_expand_conv", "_bn0", here)
+        yield from pair("_depthwise_conv", "_bn1", here)
+        yield from pair("_project_conv", "_bn2", here)
+        block += 1
+    yield from pair("_conv_head", "_bn1")
+    yield learning[at].name, "_fc"
+
+
 def _word(row: LayerRow) -> str:
     """The layer's word; empty where branches are added or joined."""
     return row.node.word if isinstance(row.node, Layer) else ""
@@ -145,7 +171,9 @@ def _branches(rows: _Rows) -> Iterator[list[LayerRow]]:
 
 
 _MODELS = {
-    model.name: model for family in (alexnet, vgg, resnet, inception) for model in family.MODELS
+    model.name: model
+    for family in (alexnet, vgg, resnet, inception, efficientnet)
+    for model in family.MODELS
 }
 
 TORCHVISION: Mapping[str, Callable[[_Rows], _Pairs]] = MappingProxyType(
@@ -158,20 +186,25 @@ TORCHVISION: Mapping[str, Callable[[_Rows], _Pairs]] = MappingProxyType(
 )
 """Built-in networks that torchvision has layer for layer -> rule of its names."""
 
+KNOWN: Mapping[str, Callable[[_Rows], _Pairs]] = MappingProxyType(
+    {**TORCHVISION, "efficientnet-lite0": _efficientnet}
+)
+"""The same, and those whose weights others published for torch."""
+
 
 # ------------------------------------------------------------------------------------ in public
 def torch_names(name: str, trace: Trace) -> dict[str, str]:
-    """What torchvision calls every array of a network.
+    """What torch calls every array of a network.
 
     Args:
-        name: A key of :data:`TORCHVISION`.
+        name: A key of :data:`KNOWN`.
         trace: The network, walked through; of any widths and number of classes.
 
     Returns:
-        Our name -> torchvision's, parameters and buffers, in the order of the layers.
+        Our name -> torch's, parameters and buffers, in the order of the layers.
 
     Raises:
-        NameNotFound: torchvision does not have this network, or builds it in another way.
+        NameNotFound: Its names are not known: torchvision does not have it, or not so.
         SpecError: What was walked through is another network.
 
     Example:
@@ -181,15 +214,37 @@ def torch_names(name: str, trace: Trace) -> dict[str, str]:
         >>> names["0.conv.weight"], names["8.shortcut.batchnorm.running_mean"]
         ('conv1.weight', 'layer2.0.downsample.1.running_mean')
     """
-    if name not in TORCHVISION:
+    if name not in KNOWN:
         raise NameNotFound(
             f"torchvision has no network that is built like '{name}' here; its names are known for "
-            + ", ".join(TORCHVISION),
+            + ", ".join(KNOWN),
             name=name,
             near=[],
         )
     _check_layers(name, trace.rows)
     return _names(name, trace.rows)
+
+
+def bare(key: str) -> str:
+    """A name without what training on several devices or compiling puts in front of it.
+
+    Example:
+        >>> bare("module._orig_mod.conv1.weight")
+        'conv1.weight'
+    """
+    while key.startswith(_WRAPPERS):
+        key = key.partition(".")[2]
+    return key
+
+
+def is_counter(name: str) -> bool:
+    """Whether an array counts batches: batch normalisation in torch has them.
+
+    Example:
+        >>> is_counter("bn1.num_batches_tracked"), is_counter("bn1.running_mean")
+        (True, False)
+    """
+    return name.rpartition(".")[2] == "num_batches_tracked"
 
 
 def rename(state: Mapping[str, T], name: str, trace: Trace) -> dict[str, T]:
@@ -200,18 +255,18 @@ def rename(state: Mapping[str, T], name: str, trace: Trace) -> dict[str, T]:
     devices and from compiling, are taken off.
 
     Args:
-        state: torchvision's name -> array, of NumPy or anything else that has a shape.
-        name: A key of :data:`TORCHVISION`.
+        state: torch's name -> array, of NumPy or anything else that has a shape.
+        name: A key of :data:`KNOWN`.
         trace: The network that shall get the arrays.
 
     Returns:
         Our name -> the array itself, not a copy, in the order of the layers.
 
     Raises:
-        NameNotFound: torchvision does not have this network, or builds it in another way.
+        NameNotFound: Its names are not known: torchvision does not have it, or not so.
         SpecError: What was walked through is another network.
         ModelFileError: Arrays are missing, are too many, or have other shapes (facts are
-            ``missing`` and ``unexpected``, torchvision's names, and ``wrong``, name -> (shape
+            ``missing`` and ``unexpected``, torch's names, and ``wrong``, name -> (shape
             found, shape needed)), or one is there twice, with and without a wrapper's name.
 
     Example:
@@ -252,7 +307,7 @@ def rename(state: Mapping[str, T], name: str, trace: Trace) -> dict[str, T]:
 
 # --------------------------------------------------------------------------------------- checks
 def _names(name: str, rows: _Rows) -> dict[str, str]:
-    layers = dict(TORCHVISION[name](rows))
+    layers = dict(KNOWN[name](rows))
     return {
         f"{row.name}.{tensor.name}": f"{layers[row.name]}.{tensor.name}"
         for row in rows
@@ -289,20 +344,16 @@ def _unwrapped(state: Mapping[str, T], name: str) -> dict[str, T]:
     arrays: dict[str, T] = {}
     given: dict[str, str] = {}
     for key, array in state.items():
-        bare = key
-        while bare.startswith(_WRAPPERS):
-            bare = bare.partition(".")[2]
-        if bare.endswith(".num_batches_tracked"):
+        plain = bare(key)
+        if is_counter(plain) or (name == "googlenet" and plain.startswith(_HEADS)):
             continue
-        if name == "googlenet" and bare.startswith(_HEADS):
-            continue
-        if bare in arrays:
-            first, second = shown(given[bare], _LENGTH), shown(key, _LENGTH)
+        if plain in arrays:
+            first, second = shown(given[plain], _LENGTH), shown(key, _LENGTH)
             raise ModelFileError(
                 f"the weights hold both '{first}' and '{second}', which mean one array; give those "
                 "of one network"
             )
-        arrays[bare], given[bare] = array, key
+        arrays[plain], given[plain] = array, key
     return arrays
 
 
@@ -346,10 +397,14 @@ def _fix(
                 return f"these are for {bias[0]} classes, so make the network with as many"
         return f"make {name} with the widths, classes and channels of input that they were made for"
     body = {key for key in found if not key.startswith(_HEADS)}
-    for other in TORCHVISION:
+    for other in KNOWN:
         if other != name and body == set(_names(other, _built_in(other).rows).values()):
             return f"these are weights of {other}, so make that network"
-    return f"give all weights of torchvision's {name}"
+    return f"give all weights of {_owner(name)} {name}"
+
+
+def _owner(name: str) -> str:
+    return "torchvision's" if name in TORCHVISION else "an"
 
 
 def _first(names: Sequence[str]) -> str:

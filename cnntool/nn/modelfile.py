@@ -94,7 +94,7 @@ def encode_model(model: SavedModel, *, where: str = "the model") -> bytes:
         check(model)
     except Contradiction as error:
         raise ModelFileError(f"{where} cannot be written: {error}") from None
-    data = encode(model.tensors, _metadata(model), where=where)
+    data = encode(model.tensors, model_texts(model), where=where)
     if len(data) > MAX_BYTES:
         raise ModelFileError(
             f"{where} cannot be written: {len(data)} bytes; a model file has at most {MAX_BYTES}"
@@ -120,7 +120,7 @@ def decode_model(
     """
     file = decode(data, where=where)
     try:
-        model = _model(file.metadata, file.tensors)
+        model = model_of(file.metadata, file.tensors)
         names = check(model)
     except Contradiction as error:
         raise ModelFileError(f"{where}: {error}") from None
@@ -159,8 +159,8 @@ def load_model(path: str | os.PathLike[str]) -> SavedModel:
     return decode_model(read_bytes(path, limit=MAX_BYTES), where=quote(os.fspath(path)))
 
 
-def _metadata(model: SavedModel) -> dict[str, str]:
-    """The texts of a model that was checked."""
+def model_texts(model: SavedModel) -> dict[str, str]:
+    """All that a model says besides its arrays, as texts by name; it was checked."""
     how = dataclasses.asdict(model.preprocessing)
     texts = {
         "format": FORMAT,
@@ -181,8 +181,12 @@ def _metadata(model: SavedModel) -> dict[str, str]:
     return texts
 
 
-def _model(texts: Mapping[str, str], tensors: dict[str, NDArray[Any]]) -> SavedModel:
-    """What the texts say, with the right fields, but not checked further."""
+def model_of(texts: Mapping[str, str], tensors: Mapping[str, NDArray[Any]]) -> SavedModel:
+    """What the texts say, with the right fields, but not checked further.
+
+    Raises:
+        Contradiction: They are not those of :func:`model_texts`.
+    """
     _check_version(texts)
     for name in _ENTRIES:
         if name not in texts:
@@ -252,7 +256,10 @@ def _check_version(texts: Mapping[str, str]) -> None:
     found = texts.get("format")
     if found != FORMAT:
         what = "no format" if found is None else f"the format '{shown(found)}'"
-        raise Contradiction(f"no model file: its metadata tell {what}, not '{FORMAT}'")
+        raise Contradiction(
+            f"no model file: its metadata tell {what}, not '{FORMAT}'; 'cnntool import' makes a "
+            "model of weights"
+        )
     version = texts.get("version", "")
     if not _VERSION.fullmatch(version):
         raise Contradiction(f"its version is '{shown(version)}'; it must be a number from 1")

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from cnntool.backend import Array, array_module
-from cnntool.ops import im2col, memory, tiles
+from cnntool.ops import depthwise, im2col, memory, tiles
 from cnntool.ops.conv_plan import (
     WINOGRAD,
     Algorithm,
@@ -148,7 +148,11 @@ def convolve(
     if task.products < SHARED:
         threads = 1
     finish = Epilogue.of(scale, bias, relu, kind)
-    if task.algorithm == "maps":
+    if task.algorithm == "maps" and depthwise.pays(task.shape, task.weight, task.out, task.groups):
+        padded = padded_input(x, task.sides, task, kind)
+        depthwise.forward(padded, weight, task.steps, y, threads=threads)
+        finish(y)
+    elif task.algorithm == "maps":
         _each_map(x, weight, y, task, threads)
         finish(y)
     elif task.algorithm == "tiles":
@@ -266,6 +270,8 @@ def _weight_gradient(x: Array, grad_y: Array, task: Convolution, kind: Any) -> A
         return method.grad_weight(source, grad_y)
     scratch = Scratch(xp, kind)
     padded = padded_input(x, task.sides, task, kind)
+    if task.groups == task.shape[0] > 1:
+        return depthwise.grad_weight(padded, grad_y, task.weight, task.steps)
     grad = xp.empty(task.weight, dtype=kind)
     for number in range(task.groups):
         maps, filters = task.group(number)
@@ -302,6 +308,9 @@ def _input_gradient(x: Array, weight: Array, grad_y: Array, task: Convolution) -
     shape = _framed_shape(task)
     if task.groups == 1:
         grad = im2col.grad_input(grad_y, weight, shape, task.patches, scratch)
+        return _without_frame(x, grad, task.sides, task)
+    if task.groups == task.shape[0] > 1:
+        grad = depthwise.grad_input(grad_y, weight, shape, task.steps)
         return _without_frame(x, grad, task.sides, task)
     grad = memory.empty(xp, shape, weight.dtype)
     for number in range(task.groups):

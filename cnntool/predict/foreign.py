@@ -6,6 +6,9 @@ import re
 
 from cnntool.images.formats import FORMATS, sniff
 
+IMPORTABLE = ("a PyTorch file", "an ONNX file")
+"""How the kinds begin that ``cnntool import`` takes."""
+
 _NEVER = "which can run code when it is loaded; cnntool never unpickles"
 
 _BEGINNINGS: tuple[tuple[int, bytes, str], ...] = (

@@ -16,8 +16,9 @@ from cnntool.nn.modelfile import MAX_BYTES, SavedModel, decode_model
 from cnntool.nn.network import Network
 from cnntool.nn.spec import parse
 from cnntool.nn.tensor_file import read_bytes
-from cnntool.predict.foreign import foreign
+from cnntool.predict.foreign import IMPORTABLE, foreign
 from cnntool.predict.preprocess import Preprocessor
+from cnntool.predict.pretrained import is_pretrained, load_pretrained, weights_file
 
 MODEL_FILE = "model.safetensors"
 """The model in the folder of a run."""
@@ -26,6 +27,7 @@ CHECKPOINT_FILE = "checkpoint.safetensors"
 """What a training that was stopped goes on from, in the same folder."""
 
 _ADVICE = f"models are what 'cnntool train' makes: RUN/{MODEL_FILE}"
+_IMPORT = "'cnntool import' makes a model of it and runs nothing in it"
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,12 +54,13 @@ class TrainedModel:
         device: str | Backend = "cpu",
         tasks: Sequence[str] = ("classify",),
     ) -> TrainedModel:
-        """The model in a file or in the folder of a run.
+        """The model in a file or in the folder of a run, or one whose weights a package brings.
 
         Nothing in the file is run, looked up or unpickled.
 
         Args:
-            path: A model file, or a folder with one.
+            path: A model file, a folder with one, or a key of
+                :data:`cnntool.predict.pretrained.PRETRAINED`.
             device: Where it is to compute: a name as ``--device`` takes it, or what
                 :func:`cnntool.backend.get` gave.
             tasks: What it may be for, of :data:`cnntool.nn.saved_model.TASKS`.
@@ -67,6 +70,7 @@ class TrainedModel:
             ModelFileError: It is no model, damaged, or of a newer version; a folder without one.
             OptionError: A built-in network without weights; a model for another task, or one that
                 takes no pictures.
+            MissingPackage: The package with the weights is not installed.
             DeviceError: The device does not work.
         """
         file, saved = load_saved(path, tasks=tasks)
@@ -113,37 +117,56 @@ class TrainedModel:
 
 
 def load_saved(path: str | os.PathLike[str], *, tasks: Sequence[str]) -> tuple[str, SavedModel]:
-    """The name of a model's file, and what it says.
+    """As :func:`read_model`, for a purpose.
 
     Args:
-        path: A model file, or a folder with one.
+        path: As for :meth:`TrainedModel.load`.
         tasks: What it may be for, of :data:`cnntool.nn.saved_model.TASKS`.
 
     Raises:
-        InputError: There is no such file, or it cannot be read.
-        ModelFileError: It is no model, damaged, or of a newer version; a folder without one.
-        OptionError: A built-in network without weights, or a model for another task.
+        As :func:`read_model`; OptionError: A model for another task.
     """
-    file = find_model(path)
-    data = read_bytes(file, limit=MAX_BYTES)
-    try:
-        saved = decode_model(data, where=quote(file))
-    except ModelFileError:
-        if kind := foreign(data):
-            raise ModelFileError(f"{quote(file)}: {kind}; {_ADVICE}") from None
-        raise
+    file, saved = read_model(path)
     _check_use(saved, quote(file), tasks)
     return file, saved
 
 
+def read_model(path: str | os.PathLike[str]) -> tuple[str, SavedModel]:
+    """What a model file says, whatever the model is for, and where it lies.
+
+    Args:
+        path: As for :meth:`TrainedModel.load`.
+
+    Raises:
+        InputError: There is no such file, or it cannot be read.
+        ModelFileError: It is no model, damaged, or of a newer version; a folder without one.
+        OptionError: A built-in network without weights.
+        MissingPackage: The package with the weights is not installed.
+    """
+    file = find_model(path)
+    if is_pretrained(os.fspath(path)):
+        return file, load_pretrained(os.fspath(path))
+    data = read_bytes(file, limit=MAX_BYTES)
+    try:
+        return file, decode_model(data, where=quote(file))
+    except ModelFileError:
+        if kind := foreign(data):
+            advice = _IMPORT if kind.startswith(IMPORTABLE) else _ADVICE
+            raise ModelFileError(f"{quote(file)}: {kind}; {advice}") from None
+        raise
+
+
 def find_model(path: str | os.PathLike[str]) -> str:
-    """The file of a model that is named by itself or by the folder of its run.
+    """The file of a model that is named by itself, by the folder of its run, or as pretrained.
 
     Raises:
         ModelFileError: The folder holds no model.
         OptionError: It is the name of a built-in network, which has no weights.
+        MissingPackage: The package with the weights of this name is not installed.
     """
     name = os.fspath(path)
+    if is_pretrained(name):
+        return weights_file(name)
     place = Path(name)
     if place.is_dir():
         file = place / MODEL_FILE

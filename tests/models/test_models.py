@@ -33,6 +33,7 @@ PARAMETERS = {
     "resnet34": 21_797_672,
     "resnet50": 25_557_032,
     "googlenet": 6_624_904,
+    "efficientnet-lite0": 4_652_008,
 }
 
 

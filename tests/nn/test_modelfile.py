@@ -31,7 +31,7 @@ from cnntool.nn.tensor_file import encode
 
 def texts(**changes):
     """The metadata of a small model, some changed; None takes one away."""
-    with_changes = modelfile._metadata(small()) | changes
+    with_changes = modelfile.model_texts(small()) | changes
     return {name: text for name, text in with_changes.items() if text is not None}
 
 

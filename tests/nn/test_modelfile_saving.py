@@ -263,7 +263,7 @@ def test_nothing_is_run(tmp_path):
     """Loading opens one file for reading, and does nothing else that the interpreter reports."""
     save_model(tmp_path / "good", small())
     evil = small(spec="__import__('os').system('touch PWNED')")
-    (tmp_path / "evil").write_bytes(encode(evil.tensors, modelfile._metadata(evil)))
+    (tmp_path / "evil").write_bytes(encode(evil.tensors, modelfile.model_texts(evil)))
     (tmp_path / "pickle").write_bytes(b"cos\nsystem\n(S'touch PWNED'\ntR.")
     run = subprocess.run(
         [sys.executable, "-B", "-c", WATCHED, "good", "evil", "pickle"],

@@ -45,7 +45,7 @@ def hog(**fields):
 
 def entry(**changes):
     """The metadata of a model whose entry ``features`` is changed; None takes a key away."""
-    texts = modelfile._metadata(made())
+    texts = modelfile.model_texts(made())
     found = json.loads(texts["features"]) | changes
     return texts | {
         "features": json.dumps({name: value for name, value in found.items() if value is not None})
@@ -85,7 +85,7 @@ def test_norms_are_those_of_the_filter():
 
 
 def test_other_models_have_no_entry():
-    assert "features" not in modelfile._metadata(small())
+    assert "features" not in modelfile.model_texts(small())
     assert decode_model(encode_model(small())).features is None
 
 
@@ -152,7 +152,7 @@ def test_entries_that_lie(texts, message):
 
 
 def test_entry_of_a_model_of_pictures():
-    texts = modelfile._metadata(small()) | {"features": modelfile._metadata(made())["features"]}
+    texts = modelfile.model_texts(small()) | {"features": modelfile.model_texts(made())["features"]}
     with pytest.raises(
         ModelFileError, match="its features are 48 numbers; its task is classify wi"
     ):

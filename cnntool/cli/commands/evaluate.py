@@ -136,11 +136,11 @@ def command(
 ) -> None:
     """Measure how well a model tells the classes of a data set.
 
-    MODEL is a model file or the folder of a training; DATASET what 'train' takes. The pictures are
-    brought to the size and colour that the model was trained with. Classes are matched by their
-    names and must be the same ones. Precision is the share of right ones among those that were
-    taken for a class, recall the share of a class that was taken for it, F1 their harmonic mean;
-    where there are none the share is 0.
+    MODEL is a model file, the folder of a training, or efficientnet-lite0; DATASET what 'train'
+    takes. The pictures are brought to the size and colour that the model was trained with. Classes
+    are matched by their names and must be the same ones. Precision is the share of right ones among
+    those that were taken for a class, recall the share of a class that was taken for it, F1 their
+    harmonic mean; where there are none the share is 0.
 
     Of a model that tells the class of every pixel, with a folder of images/ and masks/:
     intersection over union (IoU) and Dice of each class and as means over the classes, and the

@@ -39,6 +39,7 @@ _OF_MASKS = ("mask", "tile", "name", "format", "quality", "skip_existing")
     cnntool predict model.safetensors photos/ -r --csv > labels.csv
     cnntool predict model.safetensors photo.jpg --top 5     the five best labels
     cnntool predict runs/mnist-cnn-mnist/ scan.png --invert     a dark digit on white paper
+    cnntool predict efficientnet-lite0 photo.jpg     one of 1000 things (extra: pretrained)
     find . -name '*.png' | cnntool predict model.safetensors --files-from - --json
     cnntool predict runs/shapes-unet/ photos/ -o masks/     a mask each: a model that segments
     """,
@@ -94,11 +95,11 @@ def command(
 ) -> None:
     """Tell what pictures show: a label and a score, or a mask.
 
-    MODEL is a model file or the folder of a training. Pictures are brought to the size and colour
-    that the model was trained with. A score is the share of its label among all; it does not depend
-    on which other pictures there are. Rows come in the order of the inputs, while others are still
-    being read; a picture that fails has none. A note tells of pictures whose brightness is unlike
-    the training's.
+    MODEL is a model file, the folder of a training, or efficientnet-lite0, whose published weights
+    the extra pretrained brings. Pictures are brought to the size and colour that the model was
+    trained with. A score is the share of its label among all; it does not depend on which other
+    pictures there are. Rows come in the order of the inputs, while others are still being read; a
+    picture that fails has none. A note tells of pictures whose brightness is unlike the training's.
 
     Of a model that tells the class of every pixel each picture gets a mask of its own size, named
     as other commands name their results; -o takes a file or a folder.
