@@ -120,10 +120,9 @@ def is_model(text: str) -> bool:
 
 def _saved(path: str) -> Spec:
     """The network of a trained model."""
-    from cnntool.nn.modelfile import load_model
-    from cnntool.predict.model import find_model
+    from cnntool.predict.model import read_model
 
-    saved = load_model(find_model(path))
+    _, saved = read_model(path)
     return replace(Spec.of(saved.spec, saved.input), name=saved.name)
 
 

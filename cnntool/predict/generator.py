@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from cnntool import backend
 from cnntool.backend import Array, Backend
-from cnntool.nn.adversarial import embedded, generator_input, joined
+from cnntool.nn.gan_inputs import embedded, generator_input, joined
 from cnntool.nn.generation import EMBED, Generation
 from cnntool.nn.network import Network
 from cnntool.nn.saved_model import SavedModel

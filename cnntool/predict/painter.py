@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from cnntool.data.fitting import fitted, framed
 from cnntool.errors import SpecError
 from cnntool.images.picture import Picture
-from cnntool.nn.adversarial import generator_input, joined
 from cnntool.nn.facts import times
+from cnntool.nn.gan_inputs import generator_input, joined
 from cnntool.nn.network import Network
 from cnntool.predict.conditions import enlarged, grey, without_middle
 from cnntool.predict.generator import Generator, samples_of

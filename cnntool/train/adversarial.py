@@ -21,18 +21,20 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from cnntool.backend import Array, Backend
-from cnntool.data.batches import Batches
+from cnntool.backend import Backend
 from cnntool.data.dataset import Dataset
 from cnntool.errors import Diverged, ModelFileError
 from cnntool.nn import optim, parse
-from cnntool.nn.adversarial import AdversarialStep, GanBatch, GanLoss, embedded
+from cnntool.nn.adversarial import AdversarialStep, GanLoss
+from cnntool.nn.gan_inputs import GanBatch
 from cnntool.nn.gan_spec import GanSpec, Pair, pairs, parse_gan
 from cnntool.nn.generation import Generation, Maker
 from cnntool.nn.network import Network
-from cnntool.predict.conditions import context_of, larger, smaller
-from cnntool.predict.generator import Drawn, Generator, samples_of
+from cnntool.predict.conditions import context_of
+from cnntool.predict.generator import Generator, samples_of
 from cnntool.train.checkpoint import Checkpoint
+from cnntool.train.gan_batches import GanBatches, Pictures
+from cnntool.train.gan_health import complaints, spread, wins
 from cnntool.train.gan_options import GAN_ROW_NAMES, GanOptions, GanProgress
 
 MEMORY = 0.999
@@ -41,9 +43,6 @@ MEMORY = 0.999
 SHOWN = 100
 """Pictures of fixed random numbers that are made after every epoch."""
 
-_COLLAPSED = 0.35  # variety, as a share of that of real pictures, below which few modes are left
-_SURE = (0.97, 0.03)  # mean answers to real and made pictures of a discriminator that has won
-_WON = 2  # epochs in a row after which that is said
 _INIT = "torch"  # narrower than he: answers begin near 1/2
 
 
@@ -92,12 +91,8 @@ class AdversarialSession:
         channels, height, width = dataset.shape
         self.pairs: list[Pair] = pairs(self.spec, (channels, height, width), options.width)
         self.progress = GanProgress()
-        self._vectors = _vectors(self.spec.condition, dataset, options.width)
-        train = dataset.train
-        if self._vectors is not None:  # the number of a picture leads to its vector
-            train = replace(train, labels=np.arange(len(train)))
-        self._pictures = Batches(train, options.batch_size, options.seed, keep_last=False)
-        self.batches = len(self._pictures)
+        self._data = GanBatches(self.spec, self.pairs, options, dataset, device)
+        self.batches = len(self._data)
         self.finished_generators: list[Network] = []
         self._embedding: Network | None = None
         self._real_variety = 0.0
@@ -155,7 +150,7 @@ class AdversarialSession:
         """Make the networks of a stage, with their weights if there are any."""
         stage = min(self.progress.stage, len(self.pairs) - 1)
         options, seed = self.options, self.options.seed
-        while len(self.finished_generators) < stage:
+        while len(self.finished_generators) < self.progress.stage:
             number = len(self.finished_generators)
             done = self._network(self.pairs[number].generator, self.pairs[number].input)
             done.load(_under(kept, f"stage{number + 1}/"))
@@ -231,16 +226,15 @@ class AdversarialSession:
         progress, options = self.progress, self.options
         began = time.perf_counter()
         # the order of an epoch is that of its number over all stages
-        for x, labels in self._pictures.epoch(progress.epoch, progress.batch):
+        for pictures in self._data.epoch(progress.epoch, progress.batch):
             values: dict[str, float] = {}
             for turn in range(options.d_steps):
-                if turn:
-                    x, labels = self._others(turn)
-                values = self._step.judge(self._batch(x, labels, turn), options.lr)
+                some = self._data.others(progress.step, turn) if turn else pictures
+                values = self._step.judge(self._batch(some, turn), options.lr)
             made = self._step.make(options.lr)
             values |= {name: made[name] for name in ("g_loss", "content", "kl")}
             self._average()
-            images = int(labels.shape[-1])
+            images = int(pictures[1].shape[-1])
             if not math.isfinite(values["d_loss"] + values["g_loss"]):
                 raise Diverged(
                     f"training diverged in epoch {progress.epoch + 1}, step {progress.step + 1}: "
@@ -256,87 +250,26 @@ class AdversarialSession:
                 return False
         return True
 
+    def _batch(self, pictures: Pictures, turn: int) -> GanBatch:
+        """What a turn of the discriminator learns from, and then the generator."""
+        before = self.finished_generators
+        return self._data.batch(
+            pictures,
+            stage=self.progress.stage,
+            step=self.progress.step,
+            turn=turn,
+            embedding=self._embedding,
+            earlier=self._as_generator(before) if before else None,
+        )
+
     def _average(self) -> None:
         """Take the generator's weights into the running mean."""
         self._steps_of_stage += 1
         fresh = max(1 - MEMORY, 1 / (1 + self._steps_of_stage / 10))
         self._mean += (self.generator.parameters - self._mean) * np.float32(fresh)
 
-    def _stream(self, *key: int) -> np.random.Generator:
-        sequence = np.random.SeedSequence([self.options.seed, self.progress.step, *key])
-        return np.random.Generator(np.random.PCG64(sequence))
-
-    def _others(self, turn: int) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
-        """Another batch, for one more step of the discriminator."""
-        many = self.options.batch_size
-        numbers = self._stream(turn, 1).integers(0, len(self.dataset.train), many)
-        return self._pictures.take(numbers)
-
-    def _batch(self, x: NDArray[np.uint8], labels: NDArray[np.int64], turn: int) -> GanBatch:
-        """What a step learns from."""
-        pair, stage = self.pairs[self.progress.stage], self.progress.stage
-        images = int(labels.shape[-1])
-        stream = self._stream(turn, 0)
-        whole = x.astype(np.float32) / np.float32(127.5) - 1
-        real = smaller(whole, pair.stage.size)
-        condition = given = self._condition(labels)
-        chance = _normal(stream, (self.spec.embed, images)) if self.spec.embed else None
-        context = None
-        if self.spec.of_pictures:
-            context = context_of(self.spec.condition, whole)
-        elif stage and pair.stage.adds:
-            below = self.pairs[stage - 1].stage.size
-            context = larger(smaller(whole, below), pair.stage.size)
-        elif stage:
-            before = self._made_before(stream, condition, chance, images)
-            context = larger(before, pair.stage.size)
-        maps = pair.input[1:] if len(pair.input) == 3 else ()
-        latent = self.spec.latent if not stage else min(self.spec.latent, 1)
-        noise = _normal(stream, (latent, *maps, images)) if latent else None
-        if self._embedding is not None and stage:  # it learned in the first stage
-            said = self._embedding.predict(self.device.to_device(condition))
-            given = self.device.to_host(embedded(said, self.device.to_device(chance))[0])
-            chance = None
-        arrays = {
-            "real": real, "noise": noise, "context": context, "condition": condition,
-            "given": None if given is condition else given, "chance": chance,
-        }  # fmt: skip
-        put = {
-            name: None if array is None else self.device.to_device(np.ascontiguousarray(array))
-            for name, array in arrays.items()
-        }
-        return GanBatch(**put, judged=pair.context > 0, joins=self._joins(stage))
-
-    def _joins(self, stage: int) -> str:
-        if self.spec.condition == "inpaint":
-            return "fills"
-        return "adds" if self.pairs[stage].stage.adds else ""
-
-    def _condition(self, labels: NDArray[np.int64]) -> NDArray[np.float32] | None:
-        if self._vectors is not None:
-            return np.ascontiguousarray(self._vectors[labels].T)
-        if self.spec.condition == "class":
-            return np.eye(self.options.width, dtype=np.float32)[:, labels]
-        return None
-
-    def _made_before(
-        self,
-        stream: np.random.Generator,
-        condition: NDArray[np.float32] | None,
-        chance: NDArray[np.float32] | None,
-        images: int,
-    ) -> NDArray[np.float32]:
-        """Pictures of the stages before, by their running means."""
-        earlier = self._as_generator(self.finished_generators)
-        noise: list[Array | None] = []
-        for number, network in enumerate(earlier.networks):
-            latent = self.spec.latent if not number else min(self.spec.latent, 1)
-            maps = network.input[1:] if number else ()
-            noise.append(_normal(stream, (latent, *maps, images)) if latent else None)
-        return earlier.pictures(Drawn(tuple(noise), chance), condition)
-
     def _as_generator(self, networks: list[Network]) -> Generator:
-        joins = tuple(self._joins(number) for number in range(len(networks)))
+        joins = tuple(self._data.joins(number) for number in range(len(networks)))
         return Generator(
             tuple(networks), joins, self.generation(len(networks)), self._embedding,
             self.dataset.classes,
@@ -346,7 +279,7 @@ class AdversarialSession:
         """How pictures are made, with some of the stages."""
         count = len(self.pairs) if stages is None else stages
         later = tuple(
-            Maker(pair.stage.generator, pair.input, self._joins(number))
+            Maker(pair.stage.generator, pair.input, self._data.joins(number))
             for number, pair in enumerate(self.pairs[1:count], 1)
         )
         return Generation(
@@ -355,7 +288,7 @@ class AdversarialSession:
             latent=self.spec.latent,
             embed=self.spec.embed,
             embedding=embedding_text(self.spec) if self.spec.embed else "",
-            joins=self._joins(0),
+            joins=self._data.joins(0),
             later=later,
         )
 
@@ -389,10 +322,9 @@ class AdversarialSession:
         maker = self.sampler()
         drawn = maker.draw(range(SHOWN))
         numbers = [n * len(self.dataset.classes) // SHOWN for n in range(SHOWN)]
-        condition, context = maker.condition(numbers), None
-        if self._vectors is not None:
-            chosen = np.arange(SHOWN) * len(self._vectors) // SHOWN
-            condition = np.ascontiguousarray(self._vectors[chosen].T)
+        if self._data.vectors is not None:
+            numbers = [n * len(self._data.vectors) // SHOWN for n in range(SHOWN)]
+        condition, context = self._data.condition(np.array(numbers)), None
         if self.spec.of_pictures:
             context = context_of(self.spec.condition, self._shown_pictures())
         return samples_of(maker.pictures(drawn, condition, context)).transpose(3, 0, 1, 2)
@@ -422,7 +354,9 @@ class AdversarialSession:
         }
         row = {name: row[name] for name in self.columns}
         progress.close_epoch(row)
-        self._judge_training(row, watcher)
+        progress.won = progress.won + 1 if wins(row, options.label_smoothing) else 0
+        for text in complaints(row, progress.won, of_pictures=self.spec.of_pictures):
+            watcher.warn(text)
         if progress.epoch % options.epochs == 0:
             self._end_stage()
         watcher.epoch(row)
@@ -443,27 +377,9 @@ class AdversarialSession:
         """How much pictures differ from each other, as a share of how much real ones do."""
         if not self._real_variety:
             real = samples_of(self._shown_pictures())
-            self._real_variety = _spread(real.transpose(3, 0, 1, 2))
-        found = _spread(pictures)
+            self._real_variety = spread(real.transpose(3, 0, 1, 2))
+        found = spread(pictures)
         return found / max(self._real_variety, 1e-9)
-
-    def _judge_training(self, row: Mapping[str, Any], watcher: GanWatcher) -> None:
-        """Say what measured numbers tell of a training that goes wrong."""
-        sure = row["real"] > _SURE[0] * (1 - self.options.label_smoothing) and (
-            row["fake"] < _SURE[1]
-        )
-        self.progress.won = self.progress.won + 1 if sure else 0
-        if self.progress.won == _WON:
-            watcher.warn(
-                f"the discriminator wins: it is {row['real']:.0%} sure of real pictures and "
-                f"{row['fake']:.0%} of made ones, and the generator learns little; a smaller --lr, "
-                "--label-smoothing, or another --model may help"
-            )
-        if row["variety"] < _COLLAPSED and not self.spec.of_pictures and row["epoch"] > 1:
-            watcher.warn(
-                f"made pictures are alike: they differ {row['variety']:.0%} as much as real ones, "
-                "so few modes are left; --seed, a smaller --lr or a condition may help"
-            )
 
     def checkpoint(self, facts: Mapping[str, str]) -> Checkpoint[GanOptions, GanProgress]:
         """The training as it is now; later steps do not change it.
@@ -498,15 +414,6 @@ def embedding_text(spec: GanSpec) -> str:
     return f"dense {2 * spec.embed}"
 
 
-def _spread(pictures: NDArray[np.uint8]) -> float:
-    """Mean standard deviation of pixels over pictures (N, C, H, W)."""
-    return float(pictures.astype(np.float32).std(axis=0).mean())
-
-
-def _normal(stream: np.random.Generator, shape: tuple[int, ...]) -> NDArray[np.float32]:
-    return stream.standard_normal(shape, dtype=np.float32)
-
-
 def _under(values: Mapping[str, NDArray[Any]], start: str) -> dict[str, NDArray[Any]]:
     """Those whose names begin so, without that."""
     return {
@@ -516,13 +423,3 @@ def _under(values: Mapping[str, NDArray[Any]], start: str) -> dict[str, NDArray[
 
 def _over(start: str, values: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
     return {start + name: value for name, value in values.items()}
-
-
-def _vectors(condition: str, dataset: Dataset, width: int) -> NDArray[np.float32] | None:
-    """Vectors that come with the pictures, (M, K)."""
-    if condition != "vector":
-        return None
-    vectors: NDArray[np.float32] | None = dataset.train.vectors
-    if vectors is None or vectors.shape[1] != width:
-        raise ModelFileError(f"the pictures of '{dataset.name}' come without vectors of {width}")
-    return vectors

@@ -9,10 +9,9 @@ from watchdog import nothing_left, watchdog
 
 from cnntool.errors import NameNotFound, OptionError
 from cnntool.nn import optim, processes
-from cnntool.nn.adversarial import (
-    AdversarialStep,
+from cnntool.nn.adversarial import AdversarialStep, GanLoss
+from cnntool.nn.gan_inputs import (
     GanBatch,
-    GanLoss,
     divergence,
     embedded,
     generator_input,

@@ -104,11 +104,11 @@ def test_models_for_other_tasks(tmp_path):
 def test_several_tasks_will_do(tmp_path):
     path = tmp_path / "m.safetensors"
     model(tmp_path, "flatten | dense 2")
-    assert TrainedModel.load(path, task=("segment", "classify")).saved.task == "classify"
+    assert TrainedModel.load(path, tasks=("segment", "classify")).saved.task == "classify"
     with pytest.raises(
         OptionError, match="tells classes; one that segments or a maker is needed here"
     ):
-        TrainedModel.load(path, task=("segment", "generate"))
+        TrainedModel.load(path, tasks=("segment", "generate"))
 
 
 def test_model_of_features(tmp_path):
