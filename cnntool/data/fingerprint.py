@@ -37,4 +37,7 @@ def fingerprint(classes: Sequence[str], parts: Mapping[str, Split | None]) -> st
         total.update(np.ascontiguousarray(part.images).data)
         labels: NDArray[np.generic] = np.ascontiguousarray(part.labels)
         total.update(labels.astype(labels.dtype.newbyteorder("<"), copy=False).data)
+        if part.vectors is not None:
+            total.update(f"\0vectors {json.dumps(part.vectors.shape)}\0".encode())
+            total.update(np.ascontiguousarray(part.vectors.astype("<f4", copy=False)).data)
     return total.hexdigest()

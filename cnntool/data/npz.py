@@ -13,7 +13,8 @@ validation   ``x_val``, ``val_images``                ``y_val``, ``val_labels``
 test         ``x_test``, ``test_images``              ``y_test``, ``test_labels``
 ===========  =======================================  ======================================
 
-``classes`` (text) names the classes.
+``classes`` (text) names the classes. ``vectors_train``, ``vectors_val`` and ``vectors_test`` hold
+numbers that come with each picture, one row each, such as the embedding of a caption.
 """
 
 from __future__ import annotations
@@ -48,6 +49,11 @@ LABELS: dict[str, tuple[str, ...]] = {
     "validation": ("y_val", "y_valid", "y_validation", "val_labels"),
     "test": ("y_test", "test_labels"),
 }
+VECTORS: dict[str, tuple[str, ...]] = {
+    "train": ("vectors_train",),
+    "validation": ("vectors_val", "vectors_valid", "vectors_validation"),
+    "test": ("vectors_test",),
+}
 """Names of the arrays of each part, in small letters."""
 
 CLASSES = "classes"
@@ -79,6 +85,7 @@ def load_npz(path: str) -> Dataset:
     names = _class_names(arrays, what)
     images: dict[str, NDArray[np.uint8]] = {}
     labels: dict[str, NDArray[np.generic]] = {}
+    vectors: dict[str, NDArray[np.float32]] = {}
     notes: list[str] = []
     used = {CLASSES} & set(arrays)
     for part in IMAGES:
@@ -97,6 +104,9 @@ def load_npz(path: str) -> Dataset:
                 f"{what}: {len(labels[part])} labels in {answers} for {len(images[part])} "
                 f"pictures in {pictures}"
             )
+        if numbers := _one_of(arrays, VECTORS[part], what):
+            used.add(numbers)
+            vectors[part] = _vectors(arrays[numbers], len(images[part]), f"{what}: {numbers}")
     if "train" not in images:
         found = ", ".join(f"'{one_line(name, 40)}'" for name in list(arrays)[:6]) or "nothing"
         raise ModelFileError(
@@ -107,7 +117,10 @@ def load_npz(path: str) -> Dataset:
     if left := sorted(set(arrays) - used):
         shown = ", ".join(f"'{one_line(name, 40)}'" for name in left[:6])
         notes.append(f"{what}: other arrays are left out: {shown}")
-    parts = {part: Split(images[part], numbered.parts[part]) for part in images}
+    parts = {
+        part: Split(images[part], numbered.parts[part], vectors=vectors.get(part))
+        for part in images
+    }
     return Dataset(
         os.path.splitext(os.path.basename(path))[0],
         numbered.classes,
@@ -230,6 +243,23 @@ def _class_names(arrays: Mapping[str, NDArray[np.generic]], what: str) -> tuple[
     if names.dtype.kind == "S":
         return tuple(bytes(name).decode("utf-8", "replace") for name in names)
     return tuple(str(name) for name in names)
+
+
+def _vectors(found: NDArray[np.generic], count: int, what: str) -> NDArray[np.float32]:
+    """Numbers that come with pictures, (count, K).
+
+    Raises:
+        ModelFileError: They are none.
+    """
+    if found.dtype.kind not in "biuf" or found.ndim != 2 or not found.shape[1]:
+        raise ModelFileError(f"{what}: no table of numbers, one row a picture")
+    if len(found) != count:
+        raise ModelFileError(f"{what}: {len(found)} rows for {count} pictures")
+    with np.errstate(over="ignore"):
+        numbers = found.astype(np.float32)
+    if not np.isfinite(numbers).all():
+        raise ModelFileError(f"{what}: NaN or infinity")
+    return numbers
 
 
 def _check_alike(images: Mapping[str, NDArray[np.uint8]], what: str) -> None:

@@ -15,8 +15,9 @@ from typing import BinaryIO
 from cnntool.errors import NameNotFound, OptionError
 from cnntool.files import quote
 from cnntool.models import MODELS, create, find
+from cnntool.models.adversarial import GANS, create_gan
 from cnntool.nn.calculator import Question, calculate
-from cnntool.nn.gan_spec import is_gan
+from cnntool.nn.gan_spec import GanSpec, is_gan, pairs
 from cnntool.nn.layer_rows import LayerRow, Trace
 from cnntool.nn.layer_words import ALIASES, COMBINATORS, LAYERS, canonical
 from cnntool.nn.shapes import trace
@@ -42,6 +43,8 @@ COMPARED = ("dense_params", "local_params")
 
 MODEL_COLUMNS = ("name", "params", "input", "classes", "summary", "paper")
 """Columns of ``models``."""
+
+_DIGITS = (1, 28, 28), 10  # what adversarial networks are listed for
 
 _SHORT = {"receptive_field": "field", "activation_bytes": "bytes"}
 _BYTES = 4 * MAX_TEXT  # characters of UTF-8 have at most 4 bytes
@@ -79,6 +82,11 @@ def network(text: str, classes: int | None = None) -> Spec:
         if word == "@":
             raise OptionError("'@' needs the name of a file: @net.txt")
         return Spec.of(read_text(word.removeprefix("@")))
+    if word in GANS:
+        raise OptionError(
+            f"'{word}' are networks against each other; 'cnntool models {word}' prints them, "
+            f"'cnntool train DATASET --model {word}' trains them"
+        )
     if re.fullmatch(r"[\w.-]+", word) and canonical(word) not in (*LAYERS, *COMBINATORS):
         if Path(word).is_file():
             raise OptionError(
@@ -295,6 +303,44 @@ def model_rows(names: Iterable[str], *, full: bool, short: bool) -> Iterator[Row
         if full:
             row |= {"macs": found.macs, "layers": len(found.rows), "spec": spec.text}
         yield row
+
+
+def gan_rows(names: Iterable[str], *, full: bool, short: bool) -> Iterator[Row]:
+    """One row for each pair of built-in adversarial networks, as they are for digits.
+
+    Args:
+        names: Keys of :data:`cnntool.models.adversarial.GANS`.
+        full: Give the specification too, and sizes as lists.
+        short: Give authors and year of the paper only.
+    """
+    for name in names:
+        gan, spec, width = GANS[name], digits_gan(name), _DIGITS[1]
+        parts = [
+            trace(chain, input)
+            for pair in pairs(spec, _DIGITS[0], width if spec.condition == "class" else 0)
+            for chain, input in (
+                (pair.generator, pair.input), (pair.discriminator, pair.judged),
+            )
+        ]  # fmt: skip
+        row: dict[str, object] = {
+            "name": name,
+            "params": sum(part.params for part in parts),
+            "input": list(_DIGITS[0]) if full else "x".join(map(str, _DIGITS[0])),
+            "classes": width if spec.condition == "class" else None,
+            "summary": gan.summary,
+            "paper": gan.paper.split(", ")[0] if short else gan.paper,
+        }
+        if full:
+            layers = sum(len(part.rows) for part in parts)
+            macs = sum(part.macs for part in parts)
+            row |= {"macs": macs, "layers": layers, "spec": spec.text}
+        yield row
+
+
+def digits_gan(name: str) -> GanSpec:
+    """Built-in adversarial networks for pictures of digits."""
+    shape, width = _DIGITS
+    return create_gan(name, shape, width if "class" in GANS[name].conditions[:1] else 0)
 
 
 def complete(prefix: str) -> list[tuple[str, str]]:

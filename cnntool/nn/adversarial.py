@@ -49,7 +49,8 @@ class GanLoss:
         smoothing: How far below 1 the target of real pictures is (one-sided label smoothing).
         content: What the mean squared distance to the true picture counts in the generator's loss;
             0 leaves it to the discriminator alone.
-        kl: What the divergence of an embedding's numbers from the normal distribution counts.
+        kl: What the divergence of an embedding's numbers from the normal distribution counts, the
+            mean over the numbers.
 
     References:
         Goodfellow et al. 2014, Generative adversarial nets, algorithm 1 and section 3.
@@ -368,8 +369,8 @@ class _Part:
         own = into[-half:]
         if own.ndim > 2:  # numbers that were spread over maps
             own = own.sum(axis=(1, 2))
-        share = self.step.loss.kl / self.images
-        told[_TOLD.index("kl")] += float(divergence(drawn.means, drawn.logs))
+        share = self.step.loss.kl / (self.images * half)
+        told[_TOLD.index("kl")] += float(divergence(drawn.means, drawn.logs)) / half
         spreads = xp.exp(drawn.logs)
         grad = xp.concatenate(
             [

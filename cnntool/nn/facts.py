@@ -96,10 +96,12 @@ def times(shape: Shape) -> str:
     """A shape for people.
 
     Example:
-        >>> times((8, 5, 5)), times((120,))
-        ('8×5×5', '120 numbers')
+        >>> times((8, 5, 5)), times((120,)), times((1,))
+        ('8×5×5', '120 numbers', '1 number')
     """
-    return f"{shape[0]} numbers" if len(shape) == 1 else "×".join(map(str, shape))
+    if len(shape) == 1:
+        return f"{shape[0]} number{'s' if shape[0] != 1 else ''}"
+    return "×".join(map(str, shape))
 
 
 def maps(shape: Shape) -> tuple[int, int, int]:

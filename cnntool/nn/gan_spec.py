@@ -33,6 +33,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from cnntool.errors import SpecError
 from cnntool.grammar import shown
@@ -220,6 +221,13 @@ def _check(spec: GanSpec) -> None:
         raise SpecError(f"the condition {spec.condition} takes a single stage")
     if spec.stages[0].adds and not spec.of_pictures:
         raise SpecError("the first stage has no picture to add to; leave out its 'adds'")
+    for number, (below, above) in enumerate(pairwise(spec.stages), 1):
+        wanted = tuple(-(-side // 2) for side in above.size)
+        if below.size != wanted:
+            raise SpecError(
+                f"stage {number} makes pictures of {times(below.size)}; half of the next one's, "
+                f"rounded up, are {times(wanted)}"
+            )
 
 
 @dataclass(frozen=True)
@@ -315,6 +323,6 @@ def _fitted(text: str, input: Shape, output: Shape, name: str) -> Chain:
         raise SpecError(f"{name}: {error.message}") from error
     if found != output:
         raise SpecError(
-            f"{name}: from {times(input)} it makes {times(found)}, and {times(output)} is needed"
+            f"{name}: from {times(input)} it makes {times(found)}; needed: {times(output)}"
         )
     return chain

@@ -82,13 +82,13 @@ PIXELS = Recipe(
 
 GANS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
     {
-        "vanilla": MappingProxyType({"epochs": 40, "batch_size": 128, "lr": 2e-4}),
-        "dcgan": MappingProxyType({"epochs": 12, "batch_size": 64, "lr": 2e-4}),
+        "vanilla": MappingProxyType({"epochs": 40, "batch_size": 64, "lr": 2e-4}),
+        "dcgan": MappingProxyType({"epochs": 15, "batch_size": 64, "lr": 2e-4}),
         "conditional": MappingProxyType({"epochs": 12, "batch_size": 64, "lr": 2e-4}),
         "lapgan": MappingProxyType({"epochs": 6, "batch_size": 64, "lr": 2e-4}),
-        "stackgan": MappingProxyType({"epochs": 5, "batch_size": 64, "lr": 2e-4}),
+        "stackgan": MappingProxyType({"epochs": 8, "batch_size": 64, "lr": 2e-4}),
         "translate": MappingProxyType(
-            {"epochs": 2, "batch_size": 64, "lr": 1e-3, "content": 100.0}
+            {"epochs": 3, "batch_size": 64, "lr": 1e-3, "content": 100.0}
         ),
         "custom": MappingProxyType({"epochs": 12, "batch_size": 64, "lr": 2e-4}),
     }

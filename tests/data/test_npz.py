@@ -124,6 +124,39 @@ def _shown(loaded):
 # --- arrays that are no data set ---
 
 
+def test_vectors_come_with_their_pictures(loaded, rng):
+    vectors, others = rng.standard_normal((4, 3)), np.arange(4).reshape(2, 2)
+    data = loaded(x_train=X, y_train=Y, vectors_train=vectors, x_test=X[:2], y_test=Y[:2],
+                  vectors_test=others)  # fmt: skip
+    np.testing.assert_array_equal(data.train.vectors, vectors.astype(np.float32))
+    np.testing.assert_array_equal(data.test.vectors, others)
+    assert data.notes == ()
+    np.testing.assert_array_equal(
+        data.train.take(np.array([2, 0])).vectors, data.train.vectors[[2, 0]]
+    )
+    changed = loaded(x_train=X, y_train=Y, vectors_train=vectors + 1, x_test=X[:2], y_test=Y[:2],
+                     vectors_test=others)  # fmt: skip
+    bare = loaded(x_train=X, y_train=Y, x_test=X[:2], y_test=Y[:2])
+    assert bare.train.vectors is None
+    assert len({found.fingerprint for found in (data, changed, bare)}) == 3
+
+
+@pytest.mark.parametrize(
+    ("vectors", "words"),
+    [
+        (np.zeros((3, 2)), "vectors_train: 3 rows for 4 pictures"),
+        (np.zeros(4), "vectors_train: no table of numbers, one row a picture"),
+        (np.zeros((4, 0)), "vectors_train: no table of numbers"),
+        (np.full((4, 1), "a"), "vectors_train: no table of numbers"),
+        (np.full((4, 1), np.nan), "vectors_train: NaN or infinity"),
+        (np.full((4, 1), 1e300), "vectors_train: NaN or infinity"),
+    ],
+)
+def test_vectors_that_do_not_fit(path, vectors, words):
+    np.savez(path, x_train=X, y_train=Y, vectors_train=vectors)
+    refused(path, path.read_bytes(), words)
+
+
 @pytest.mark.parametrize(
     ("arrays", "words"),
     [
