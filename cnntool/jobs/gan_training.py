@@ -28,7 +28,7 @@ from cnntool.nn.network import Network
 from cnntool.nn.saved_model import Preprocessing, SavedModel, check
 from cnntool.nn.shapes import trace
 from cnntool.predict.conditions import context_of
-from cnntool.predict.generator import Generator, samples_of
+from cnntool.predict.generator import Generator, in_words, samples_of
 from cnntool.report.film import film
 from cnntool.report.grids import grid, planes_to_pixels
 from cnntool.train import checkpoint, run_folder
@@ -171,26 +171,11 @@ def describe(chosen: GanPlan, threads: int, device: str, folder: str) -> dict[st
     return {
         **describe_data(chosen.dataset),
         "networks": f"{options.model}: {'; '.join(sums)}",
-        "pictures": f"of {_of_what(spec, options.width)}",
+        "pictures": f"of {in_words(spec.condition, options.width, spec.latent)}",
         "training": f"adam, lr {options.lr:g}, batches of {options.batch_size}, {epochs}{of_each}, "
         f"{options.gan_loss} loss, seed {options.seed}, on {where}",
         "run": folder,
     }
-
-
-def _of_what(spec: GanSpec, width: int) -> str:
-    words = {
-        "none": "",
-        "class": f"one of {width} classes",
-        "vector": f"a vector of {width} numbers",
-        "superres": "pictures of half the size",
-        "colorize": "grey pictures",
-        "inpaint": "pictures without their middle",
-    }
-    unit = "maps" if spec.of_pictures else "numbers"
-    parts = [f"{spec.latent} random {unit}"] if spec.latent else []
-    parts += [words[spec.condition]] if words[spec.condition] else []
-    return " and ".join(parts)
 
 
 def plan_lines(chosen: GanPlan) -> list[str]:

@@ -11,8 +11,8 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from cnntool.errors import OptionError
-from cnntool.files import natural_key, quote, system_failure, write_whole
+from cnntool.errors import InputError, OptionError
+from cnntool.files import complaint, natural_key, quote, system_failure, write_whole
 from cnntool.files.atomic import exists_error
 from cnntool.images.formats import FORMATS
 from cnntool.images.picture import Picture
@@ -131,7 +131,10 @@ def read_vectors(path: str, generator: Generator) -> NDArray[np.float32]:
         InputError: It cannot be read.
         OptionError: It holds no vectors of the generator's length.
     """
-    found = decode(read_bytes(path)).pixels
+    try:
+        found = decode(read_bytes(path)).pixels
+    except InputError as error:
+        raise InputError(complaint(path, error.message), path=path) from error
     width = generator.generation.width
     if found.ndim != 2 or found.shape[1] != width or not np.isfinite(found).all():
         shape = "x".join(map(str, found.shape))

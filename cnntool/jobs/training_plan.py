@@ -30,10 +30,12 @@ from cnntool.files import quote
 from cnntool.models import MODELS
 from cnntool.nn import schedule
 from cnntool.nn.facts import times
+from cnntool.nn.gan_spec import parse_gan
 from cnntool.nn.nodes import Chain, Layer
 from cnntool.nn.shapes import trace
 from cnntool.nn.spec import Spec, format_spec
 from cnntool.train import checkpoint, run_folder
+from cnntool.train.gan_options import GanOptions
 from cnntool.train.hog_logreg import NAME as HOG
 from cnntool.train.options import Options
 from cnntool.train.recipe import recipe_for
@@ -242,10 +244,10 @@ def resumed(
     reason = _fixed(found)
     if reason:
         raise ModelFileError(f"{quote(folder)} cannot be extended to {epochs} epochs: {reason}")
-    planned = options.schedule_epochs or options.epochs
-    return replace(
-        found, options=replace(options, epochs=epochs, schedule_epochs=planned)
-    ), complaints
+    longer: dict[str, int] = {"epochs": epochs}
+    if not isinstance(options, GanOptions):
+        longer["schedule_epochs"] = options.schedule_epochs or options.epochs
+    return replace(found, options=replace(options, **longer)), complaints
 
 
 def _where(found: checkpoint.Checkpoint[Any, Any]) -> str:
@@ -257,6 +259,10 @@ def _where(found: checkpoint.Checkpoint[Any, Any]) -> str:
 def _fixed(found: checkpoint.Checkpoint[Any, Any]) -> str:
     """Why a training cannot become longer or shorter; empty if it can."""
     options = found.options
+    if isinstance(options, GanOptions):
+        if found.progress.stage and len(parse_gan(options.spec).stages) > 1:
+            return "its first stages are complete, and all have equally many; start anew"
+        return ""
     if found.progress.stopped_early:
         return f"it has ended by --patience {options.patience}; start anew without it"
     if schedule.extends(options.schedule):

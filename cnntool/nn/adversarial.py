@@ -60,7 +60,7 @@ class GanLoss:
     kind: str = "nonsaturating"
     smoothing: float = 0.0
     content: float = 0.0
-    kl: float = 1.0
+    kl: float = 0.1
 
     def __post_init__(self) -> None:
         if self.kind not in GAN_LOSSES:

@@ -15,7 +15,9 @@ from numpy.typing import NDArray
 
 from cnntool import backend
 from cnntool.backend import Array, Backend
+from cnntool.nn.facts import times
 from cnntool.nn.gan_inputs import embedded, generator_input, joined
+from cnntool.nn.gan_spec import PICTURE_CONDITIONS
 from cnntool.nn.generation import EMBED, Generation
 from cnntool.nn.network import Network
 from cnntool.nn.saved_model import SavedModel
@@ -117,6 +119,11 @@ class Generator:
         """Where it computes."""
         return self.networks[0].device
 
+    def __str__(self) -> str:
+        """In one line, for notes."""
+        words = in_words(self.generation.condition, self.generation.width, self.generation.latent)
+        return f"makes pictures {times(self.shape)} of {words}, device {self.device.name}"
+
     def draw(self, seeds: Sequence[int]) -> Drawn:
         """The random numbers of pictures, one seed each."""
         how = self.generation
@@ -204,6 +211,32 @@ def _on_circle(
     length = (1 - shares) * lengths[0] + shares * lengths[1]
     found: NDArray[np.float32] = ((before * first + after * second) * length).astype(np.float32)
     return found.reshape(a.shape)
+
+
+def in_words(condition: str, width: int, latent: int) -> str:
+    """What pictures are made of.
+
+    Args:
+        condition: One of :data:`cnntool.nn.gan_spec.CONDITIONS`.
+        width: Numbers of the condition: classes, or of a vector.
+        latent: Random numbers, or maps.
+
+    Example:
+        >>> in_words("class", 10, 64)
+        '64 random numbers and one of 10 classes'
+    """
+    words = {
+        "none": "",
+        "class": f"one of {width} classes",
+        "vector": f"a vector of {width} numbers",
+        "superres": "pictures of half the size",
+        "colorize": "grey pictures",
+        "inpaint": "pictures without their middle",
+    }
+    unit = "maps" if condition in PICTURE_CONDITIONS else "numbers"
+    parts = [f"{latent} random {unit}"] if latent else []
+    parts += [words[condition]] if words[condition] else []
+    return " and ".join(parts)
 
 
 def samples_of(pictures: NDArray[np.floating]) -> NDArray[np.uint8]:

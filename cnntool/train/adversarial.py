@@ -148,9 +148,9 @@ class AdversarialSession:
         self, kept: Mapping[str, NDArray[Any]], state: Mapping[str, NDArray[Any]]
     ) -> None:
         """Make the networks of a stage, with their weights if there are any."""
-        stage = min(self.progress.stage, len(self.pairs) - 1)
+        stage = self.progress.stage
         options, seed = self.options, self.options.seed
-        while len(self.finished_generators) < self.progress.stage:
+        while len(self.finished_generators) < stage:
             number = len(self.finished_generators)
             done = self._network(self.pairs[number].generator, self.pairs[number].input)
             done.load(_under(kept, f"stage{number + 1}/"))
@@ -300,9 +300,7 @@ class AdversarialSession:
 
     def sampler(self) -> Generator:
         """All stages so far, the last one with its running mean; it must not be trained."""
-        pair = self.pairs[min(self.progress.stage, len(self.pairs) - 1)]
-        if len(self.finished_generators) == len(self.pairs):
-            return self._as_generator(self.finished_generators)
+        pair = self.pairs[self.progress.stage]
         network = self._network(pair.generator, pair.input)
         network.load(self._mean_state())
         return self._as_generator([*self.finished_generators, network])
@@ -357,7 +355,7 @@ class AdversarialSession:
         progress.won = progress.won + 1 if wins(row, options.label_smoothing) else 0
         for text in complaints(row, progress.won, of_pictures=self.spec.of_pictures):
             watcher.warn(text)
-        if progress.epoch % options.epochs == 0:
+        if progress.epoch == (progress.stage + 1) * options.epochs < self.epochs:
             self._end_stage()
         watcher.epoch(row)
 
@@ -369,9 +367,8 @@ class AdversarialSession:
         self.progress.stage += 1
         self.progress.won = 0
         self.finished_generators.append(done)
-        if self.progress.stage < len(self.pairs):
-            self._step.close()
-            self._begin_stage({}, {})
+        self._step.close()
+        self._begin_stage({}, {})
 
     def _variety(self, pictures: NDArray[np.uint8]) -> float:
         """How much pictures differ from each other, as a share of how much real ones do."""
@@ -391,14 +388,13 @@ class AdversarialSession:
         for number, network in enumerate(self.finished_generators, 1):
             weights |= _over(f"stage{number}/", network.state())
         optimiser: dict[str, NDArray[Any]] = {}
-        if len(self.finished_generators) < len(self.pairs):
-            networks = {"generator": self.generator, "discriminator": self.discriminator}
-            weights["mean/parameters"] = np.array(self.device.to_host(self._mean))
-            for name, network in networks.items():
-                weights |= _over(f"{name}/", network.state())
-            for name, one in self._step.optimisers.items():
-                state = {key: np.array(self.device.to_host(x)) for key, x in one.state().items()}
-                optimiser |= _over(f"{name}/", state)
+        networks = {"generator": self.generator, "discriminator": self.discriminator}
+        weights["mean/parameters"] = np.array(self.device.to_host(self._mean))
+        for name, network in networks.items():
+            weights |= _over(f"{name}/", network.state())
+        for name, one in self._step.optimisers.items():
+            state = {key: np.array(self.device.to_host(x)) for key, x in one.state().items()}
+            optimiser |= _over(f"{name}/", state)
         if self._embedding is not None:
             weights |= _over("embedding/", self._embedding.state())
         progress = replace(

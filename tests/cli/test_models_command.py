@@ -13,8 +13,8 @@ from cnntool.cli.commands.models import command
 from cnntool.cli.commands.shape import command as shape
 from cnntool.models import MODELS, create
 from cnntool.models.adversarial import GANS
-from cnntool.nn.gan_spec import parse_gan
 from cnntool.nn import parse
+from cnntool.nn.gan_spec import parse_gan
 
 
 @pytest.fixture(autouse=True)

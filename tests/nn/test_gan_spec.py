@@ -113,7 +113,7 @@ def test_texts_that_say_nothing(text, message):
         (TEXT.replace("dense 1", "dense 2"), (1, 4, 6), 0,
          "discriminator: from 1×4×6 it makes 2 numbers; needed: 1 number"),
         (TWO.replace("conv 1 3", "conv 2 3"), (1, 7, 12), 3, "stage 2, generator: from 4×7×12 it"),
-        (TWO, (1, 7, 12), 5, "stage 1, discriminator: from 1×4×6 it makes 4 numbers; needed: 6 numbers"),
+        (TWO, (1, 7, 12), 5, "stage 1, discriminator: from 1×4×6 it makes 4 numbers; needed: 6 "),
         (TEXT.replace("dense 24", "dnse 24"), (1, 4, 6), 0, "generator: unknown layer 'dnse'"),
     ],
 )  # fmt: skip

@@ -386,12 +386,8 @@ def test_progress_comes_back():
 
 
 def test_names_of_stages_follow_each_other(data):
-    """Finished stages are kept under their names."""
+    """Finished stages are kept under their names; the last one as it is, so that it can go on."""
     _, _, saved, _ = train(data, options("two"))
-    starts = {name.split("/")[0] for name in saved.weights}
-    assert starts == {"stage1", "stage2", "embedding"}
-    assert not saved.optimiser
-    _, _, saved, _ = train(data, options("two"), steps=10)
     starts = {name.split("/")[0] for name in saved.weights}
     assert starts == {"stage1", "generator", "discriminator", "mean", "embedding"}
     for one, other in pairwise(["generator", "discriminator", "embedding"]):
