@@ -89,7 +89,7 @@ def plan(
         OptionError: Options that make no sense.
         SpecError: The networks do not fit the data.
     """
-    asked = {name: value for name, value in given.items() if value is not None}
+    asked = {name: value for name, value in given.items() if value not in (None, ())}
     for name in asked:
         if name not in TAKEN:
             word = "--" + name.replace("_", "-")

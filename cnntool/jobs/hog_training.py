@@ -80,7 +80,7 @@ def plan(source: str, **given: Any) -> HogPlan:
         InputError: The data cannot be used.
         OptionError: One of the options means nothing to it.
     """
-    asked = {name: value for name, value in given.items() if value is not None}
+    asked = {name: value for name, value in given.items() if value not in (None, ())}
     for name in asked:
         if name not in TAKEN:
             taken = ", ".join(map(flag, TAKEN))

@@ -40,6 +40,7 @@ def session_of(
         device=device,
         threads=1 if device.is_gpu else threads,
         checkpoint=found,
+        weights=chosen.weights,
     )
     try:
         check(_model(session, None))  # now, not after hours

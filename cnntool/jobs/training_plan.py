@@ -11,6 +11,7 @@ from difflib import get_close_matches
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from cnntool import models
 from cnntool.augment.augmentation import Augmentation
@@ -27,6 +28,7 @@ from cnntool.errors import (
     SpecError,
 )
 from cnntool.files import quote
+from cnntool.jobs import fine_tuning
 from cnntool.models import MODELS
 from cnntool.nn import schedule
 from cnntool.nn.facts import times
@@ -37,8 +39,8 @@ from cnntool.nn.spec import Spec, format_spec
 from cnntool.train import checkpoint, run_folder
 from cnntool.train.gan_options import GanOptions
 from cnntool.train.hog_logreg import NAME as HOG
-from cnntool.train.options import Options
-from cnntool.train.recipe import recipe_for
+from cnntool.train.options import Options, flag
+from cnntool.train.recipe import FURTHER, recipe_for
 
 MOST_CLASSES = 12
 """Classes that are named before a training."""
@@ -55,12 +57,14 @@ class Plan:
         dataset: What it learns from.
         name: Of its run, for the folder.
         notes: What a person should know.
+        weights: First ones by name, of a model that training begins with.
     """
 
     options: Options
     dataset: Dataset
     name: str
     notes: tuple[str, ...] = ()
+    weights: Mapping[str, NDArray[Any]] | None = None
 
 
 def plan(
@@ -73,7 +77,8 @@ def plan(
 
     Args:
         source: Name or path of the data set.
-        model: Name of a built-in network, or a specification; None takes the recipe's.
+        model: Name of a built-in network, a specification, or a trained model to begin with; None
+            takes the recipe's.
         find: From a text to a network: :func:`cnntool.jobs.networks.network`.
         **given: Options by name; those that are None are left to the recipe.
 
@@ -82,25 +87,40 @@ def plan(
         OptionError: Options that make no sense.
         SpecError: The network does not fit the data.
     """
-    asked = {name: value for name, value in given.items() if value is not None}
-    if model is not None and model not in MODELS:
-        _check_name(model)
+    asked = {name: value for name, value in given.items() if value not in (None, ())}
+    new_head, freeze = asked.pop("new_head", False), asked.pop("freeze", ())
+    begins = fine_tuning.begins(model, {"new_head": new_head, "freeze": freeze})
+    if not begins and (new_head or freeze):
+        raise OptionError(
+            f"{'--freeze keeps' if freeze else '--new-head replaces'} layers of a trained model; "
+            "name one: --model RUN/ or FILE.safetensors"
+        )
+    start = fine_tuning.Start.load(str(model)) if begins else None
+    if start is not None:
+        _check_unasked(asked, ("size", "color", "fit", "dropout", "init"))
+        asked |= start.data
     if text := asked.get("augment"):
         Augmentation.parse(text)
     data = load_pictures(source, asked)
     _check_loss(asked, data)
-    recipe = recipe_for(data)
-    name = model or recipe.model
-    spec = _network(name, data, find)
-    chosen = name if name in MODELS else "custom"
+    weights = None
+    if start is not None:
+        chosen = start.saved.name or "custom"
+        fitted, weights = start.fitted(data, freeze, new_head=new_head)
+        recipe = FURTHER
+    else:
+        recipe = recipe_for(data)
+        name = model or recipe.model
+        spec = _network(name, data, find)
+        chosen = name if name in MODELS else "custom"
+        text = _with_dropout(spec, asked.get("dropout"))
+        fitted = {"spec": text, "input": data.shape}
     # another network than the recipe was chosen for still learns with its options
     options = Options(
         dataset=source,
         model=chosen,
-        spec=_with_dropout(spec, asked.get("dropout")),
-        input=data.shape,
         classes=data.classes,
-        **{**recipe.options, **asked},
+        **{**recipe.options, **asked, **fitted},
     )
     notes = list(data.notes)
     if options.batch_size > len(data.train):
@@ -111,7 +131,7 @@ def plan(
         raise OptionError(
             "--patience looks at validation pictures, and there are none; add --val-split 0.1"
         )
-    return Plan(options, data, f"{data.name}-{chosen}", tuple(notes))
+    return Plan(options, data, f"{data.name}-{chosen}", tuple(notes), weights)
 
 
 def load_pictures(source: str, asked: Mapping[str, Any]) -> Dataset:
@@ -155,13 +175,17 @@ def folder_of_data(source: str) -> str:
     return "" if source in KNOWN or not os.path.isdir(source) else source
 
 
-def _check_name(text: str) -> None:
-    """Refuse files of trained models, which look like misspelt specifications."""
-    if os.path.isdir(text) or text.endswith(".safetensors"):
-        raise OptionError(
-            f"{quote(text)}: training starts from new weights; --model takes a built-in network, "
-            "a specification, or @FILE with one"
-        )
+def _check_unasked(asked: Mapping[str, Any], names: Sequence[str]) -> None:
+    """Refuse options that a model decides that training begins with.
+
+    Raises:
+        OptionError: One was given.
+    """
+    for name in names:
+        if name in asked:
+            raise OptionError(
+                f"{flag(name)} is decided by the model that training begins with; leave it out"
+            )
 
 
 def _network(text: str, data: Dataset, find: Callable[[str, int | None], Spec] | None) -> Spec:
@@ -301,7 +325,8 @@ def _difference(found: checkpoint.Checkpoint[Any, Any], data: Dataset) -> str:
     """In what data differ from those of a checkpoint; empty if they are the same."""
     options = found.options
     if options.classes != data.classes:
-        return f"classes {_list(options.classes)} became {_list(data.classes)}"
+        before, now = map(fine_tuning.listed, (options.classes, data.classes))
+        return f"classes {before} became {now}"
     if options.input != data.shape:
         return f"pictures of {times(options.input)} became {times(data.shape)}"
     if found.facts.get("pictures") != counted(data):
@@ -309,11 +334,6 @@ def _difference(found: checkpoint.Checkpoint[Any, Any], data: Dataset) -> str:
     if found.facts.get("fingerprint") != data.fingerprint:
         return "as many pictures, but some of them, or their labels, have changed"
     return ""
-
-
-def _list(names: Sequence[str]) -> str:
-    shown = ", ".join(f"'{name[:20]}'" for name in names[:3])
-    return f"{len(names)} ({shown}{', …' if len(names) > 3 else ''})"
 
 
 def counted(data: Dataset) -> str:
@@ -362,6 +382,7 @@ def describe(chosen: Plan, threads: int, device: str, folder: str) -> dict[str, 
     return {
         **describe_data(chosen.dataset),
         "network": f"{options.model}: {found.params} parameters, {found.macs / 1e6:.3g} M MACs",
+        **({"begins": fine_tuning.describe(options)} if options.start else {}),
         "training": f"{options.optimizer}, lr {options.lr:g} {options.schedule}, batches of "
         f"{options.batch_size}, {options.epochs} epoch{'s' if options.epochs > 1 else ''}, seed "
         f"{options.seed}, on {where}",
@@ -375,7 +396,7 @@ def plan_lines(chosen: Plan) -> list[str]:
     lines = [
         f"{name} = {value}"
         for name, value in options.as_json().items()
-        if name not in ("spec", "classes", "input", "schedule_epochs")
+        if name not in ("spec", "classes", "input", "preprocessing", "schedule_epochs")
     ]
     lines += class_lines(data)
     lines.append("layers:")

@@ -7,7 +7,7 @@ batch normalisation, ReLU and max pool, a dense layer or sum with its ReLU.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection
 from collections.abc import Sequence as Sequenced
 
 from cnntool.nn import nodes
@@ -15,6 +15,7 @@ from cnntool.nn.layer_rows import LayerRow, Trace
 from cnntool.nn.layer_values import settings
 from cnntool.nn.layers.convolution import Conv, NormalizedConv
 from cnntool.nn.layers.dense import Dense
+from cnntool.nn.layers.frozen import Frozen
 from cnntool.nn.layers.joints import Block, Concat, Pooled, Residual, Sequence, Skip
 from cnntool.nn.layers.normalization import BatchNorm
 from cnntool.nn.layers.table import LAYER_TYPES
@@ -25,7 +26,14 @@ Unrolled = nodes.Layer | nodes.Residual | nodes.Concat | nodes.Skip | nodes.Pool
 NO_POOL = (1, 1)
 
 
-def build(chain: nodes.Chain, trace: Trace, *, fuse: bool = True, taps: bool = False) -> Sequence:
+def build(
+    chain: nodes.Chain,
+    trace: Trace,
+    *,
+    fuse: bool = True,
+    taps: bool = False,
+    frozen: Collection[str] = (),
+) -> Sequence:
     """The layers of a network.
 
     Args:
@@ -34,6 +42,7 @@ def build(chain: nodes.Chain, trace: Trace, *, fuse: bool = True, taps: bool = F
         fuse: Whether to join layers.
         taps: Whether a run's observer sees every layer's output: a :class:`Tap` stands behind each,
             and none are joined.
+        frozen: Names of layers that do not learn.
 
     Example:
         >>> from cnntool.nn import parse, trace
@@ -41,20 +50,25 @@ def build(chain: nodes.Chain, trace: Trace, *, fuse: bool = True, taps: bool = F
         >>> [part.name for part in build(net, trace(net, (1, 28, 28))).parts]
         ['0.conv', '3.flatten', '4.dense']
     """
-    return _Builder(trace, fuse and not taps, taps).chain(chain, first=True)
+    return _Builder(trace, fuse and not taps, taps, frozen).chain(chain, first=True)
 
 
 class _Builder:
     """Takes the rows one after another."""
 
-    def __init__(self, trace: Trace, fuse: bool, taps: bool) -> None:
-        self._rows: Iterator[LayerRow] = iter(trace.rows)
-        self.fuse, self.taps = fuse, taps
+    def __init__(self, trace: Trace, fuse: bool, taps: bool, frozen: Collection[str]) -> None:
+        self._rows, self._taken = trace.rows, 0
+        self.fuse, self.taps, self.frozen = fuse, taps, frozen
 
     def row(self) -> LayerRow:
         """The row of the next layer."""
-        self.last = next(self._rows)
+        self.last = self._rows[self._taken]
+        self._taken += 1
         return self.last
+
+    def learning(self, rows: Sequenced[LayerRow]) -> set[bool]:
+        """Whether layers learn: False, True or both; empty if none has weights."""
+        return {row.name not in self.frozen for row in rows if row.parameters}
 
     def chain(self, chain: nodes.Chain, *, first: bool) -> Sequence:
         """The layers of a chain; ``first`` while nothing before them learns."""
@@ -62,11 +76,16 @@ class _Builder:
         parts: list[Block] = []
         while waiting:
             taken = self.fused(waiting) if self.fuse else 1
+            before = self._taken
+            if taken > 1 and len(self.learning(self._rows[before : before + taken])) > 1:
+                taken = 1  # one of them learns, another one does not
             group, waiting = waiting[:taken], waiting[taken:]
-            parts.append(self.group(group, first) if taken > 1 else self.node(group[0], first))
+            part = self.group(group, first) if taken > 1 else self.node(group[0], first)
+            learning = self.learning(self._rows[before : self._taken])
+            parts.append(Frozen(part, first=first) if learning == {False} else part)
             if self.taps:
                 parts.append(Tap(self.last))
-            first = first and not any(_learns(node) for node in group)
+            first = first and True not in learning
         return Sequence(parts)
 
     def fused(self, waiting: Sequenced[Unrolled]) -> int:
@@ -128,19 +147,6 @@ class _Builder:
 
 def _is(node: nodes.Node | None, word: str) -> bool:
     return isinstance(node, nodes.Layer) and node.word == word
-
-
-def _learns(node: nodes.Node) -> bool:
-    """Whether a node has parameters."""
-    if isinstance(node, nodes.Layer):
-        return node.word in LEARNING
-    return any(_learns(inner) for part in nodes.chains(node) for inner in part.items)
-
-
-LEARNING = frozenset(
-    ("conv", "deconv", "depthwise", "separable", "local", "deform", "batchnorm", "dense")
-)
-"""Words of layers that have parameters."""
 
 
 def pool_window(node: nodes.Node | None) -> tuple[int, int]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import numpy as np
@@ -38,6 +38,7 @@ class Network:
         device: Where it computes.
         dtype: float32; float64 for checks of gradients.
         fuse: Whether layers that often stand together are computed as one.
+        frozen: Names of layers that do not learn.
 
     Attributes:
         chain: The tree.
@@ -47,6 +48,7 @@ class Network:
         buffers: What is kept beside it, flat.
         tensors: Both by name, shaped.
         places: Where each parameter stands in ``parameters``.
+        frozen: Where those stand that do not learn.
 
     Raises:
         SpecError: A layer cannot have the shape that it gets.
@@ -67,6 +69,7 @@ class Network:
         device: Backend | None = None,
         dtype: Any = np.float32,
         fuse: bool = True,
+        frozen: Collection[str] = (),
     ) -> None:
         self.chain, self.trace = chain, trace(chain, input)
         self.device = backend.get("cpu") if device is None else device
@@ -89,7 +92,10 @@ class Network:
             **self.views(self.parameters, self.places),
             **self.views(self.buffers, kept),
         }
-        self.layers: Sequence = build(chain, self.trace, fuse=fuse)
+        self.layers: Sequence = build(chain, self.trace, fuse=fuse, frozen=frozen)
+        self.frozen = [
+            place for name, place in self.places.items() if name.rpartition(".")[0] in frozen
+        ]
 
     @property
     def input(self) -> Shape:

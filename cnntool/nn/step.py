@@ -138,7 +138,7 @@ class TrainingStep:
             self._on_device = x, labels
             self._team.run(images, self.number, self.seed)
             self._on_device = None
-            return self._losses, self._flat[0]
+            return self._losses, self._without_frozen(self._flat[0])
         fits = self._inputs.holds(x), self._labels.holds(labels)
         if not all(fits):
             self._team.close()  # new workers will see the new memory
@@ -148,7 +148,13 @@ class TrainingStep:
         total = self._flat[0]
         for other in self._flat[1 : len(losses)]:
             total += other
-        return sum(losses[1:], losses[0]), total
+        return sum(losses[1:], losses[0]), self._without_frozen(total)
+
+    def _without_frozen(self, gradients: Array) -> Array:
+        """Zeros where nothing is learned: what was there was the optimiser's scratch."""
+        for place in self.network.frozen:
+            gradients[place] = 0
+        return gradients
 
     def _checked(self, x: Array, labels: Array) -> int:
         """How many inputs there are, if they and their labels fit the network."""

@@ -44,6 +44,12 @@ class Options:
         fit: How.
         color: ``gray`` or ``rgb``; None means their own.
         init: A key of :data:`cnntool.nn.init.SCHEMES`; empty picks by the network.
+        start: The model that training begins with, as it was given; empty begins anew.
+        new_head: Whether its last layer was replaced.
+        freeze: Names of layers that keep their weights.
+        preprocessing: What is done to pictures, by the names of
+            :class:`cnntool.nn.saved_model.Preprocessing`, as that model has it; None takes it from
+            the data.
         schedule_epochs: Epochs that the schedule was made for, if the training was extended
             afterwards; None means all.
     """
@@ -74,6 +80,10 @@ class Options:
     fit: str = "stretch"
     color: str | None = None
     init: str = ""
+    start: str = ""
+    new_head: bool = False
+    freeze: tuple[str, ...] = ()
+    preprocessing: Mapping[str, Any] | None = None
     schedule_epochs: int | None = None
 
     def __post_init__(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -36,7 +37,18 @@ class Preparation:
 
     @classmethod
     def of(cls, dataset: Dataset, options: Options) -> Preparation:
-        """For a data set: every channel to mean 0 and spread 1 over the training pictures."""
+        """For a data set: every channel to mean 0 and spread 1 over the training pictures.
+
+        A model that is trained further keeps its own.
+        """
+        augmentation = Augmentation.parse(options.augment) if options.augment else None
+        if options.preprocessing is not None:
+            kept: dict[str, Any] = {
+                name: tuple(value) if isinstance(value, list) else value
+                for name, value in options.preprocessing.items()
+            }
+            preprocessor = Preprocessor(Preprocessing(**kept), dataset.shape[1:])
+            return cls(preprocessor, augmentation, options.seed, dataset.segments)
         images = dataset.train.images
         values = images[:: max(1, len(images) // SAMPLE)].astype(np.float32)
         mean = values.mean(axis=(0, 2, 3), dtype=np.float64) / 255
@@ -49,7 +61,6 @@ class Preparation:
             background=dataset.background,
             brightness=round(float(mean.mean()), 4),
         )
-        augmentation = Augmentation.parse(options.augment) if options.augment else None
         preprocessor = Preprocessor(preprocessing, dataset.shape[1:])
         return cls(preprocessor, augmentation, options.seed, dataset.segments)
 

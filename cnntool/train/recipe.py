@@ -80,6 +80,21 @@ PIXELS = Recipe(
     ),
 )
 
+FURTHER = Recipe(
+    model="",
+    options=MappingProxyType(
+        {
+            "epochs": 10,
+            "batch_size": 32,
+            "optimizer": "adamw",
+            "lr": 1e-3,
+            "schedule": "onecycle",
+            "weight_decay": 0.01,
+        }
+    ),
+)
+"""Of a model that is trained further."""
+
 GANS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
     {
         "vanilla": MappingProxyType({"epochs": 40, "batch_size": 64, "lr": 2e-4}),

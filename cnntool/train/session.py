@@ -66,9 +66,10 @@ class Session:
         device: Where.
         threads: Workers that share batches.
         checkpoint: What to go on from; None begins anew.
+        weights: First ones by name, where they are not random.
 
     Raises:
-        ModelFileError: The checkpoint does not fit the network.
+        ModelFileError: The checkpoint or the weights do not fit the network.
         SpecError: The network does not fit the data.
     """
 
@@ -80,11 +81,16 @@ class Session:
         device: Backend,
         threads: int = 1,
         checkpoint: Checkpoint[Options, Progress] | None = None,
+        weights: Mapping[str, NDArray[Any]] | None = None,
     ) -> None:
         self.options, self.dataset, self.threads, self.device = options, dataset, threads, device
         self.preparation = Preparation.of(dataset, options)
-        self.network = Network(parse(options.spec), options.input, device=device)
+        self.network = Network(
+            parse(options.spec), options.input, device=device, frozen=options.freeze
+        )
         self.network.initialise(options.seed, options.init or None)
+        if weights:
+            self.network.load({**self.network.state(), **weights})
         self._pictures = Batches(dataset.train, options.batch_size, options.seed)
         self.batches = len(self._pictures)
         xp = device.xp
@@ -94,7 +100,9 @@ class Session:
             self.network.parameters.size,
             xp,
             self.network.dtype,
-            decaying=decaying(self.network.places),
+            decaying=[
+                place for place in decaying(self.network.places) if place not in self.network.frozen
+            ],
             weight_decay=options.weight_decay,
             **(choices if options.optimizer == "sgd" else {}),
         )

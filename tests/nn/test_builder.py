@@ -1,6 +1,5 @@
 """Joined layers against the same layers one by one, and what ``first`` saves."""
 
-import layer_contracts
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -8,8 +7,7 @@ from hypothesis import strategies as st
 from network_specs import filled, networks, passed
 
 from cnntool.nn import parse, trace
-from cnntool.nn.builder import LEARNING, build
-from cnntool.nn.layer_words import LAYERS
+from cnntool.nn.builder import build
 from cnntool.nn.run import Run
 
 JOINED = (
@@ -150,12 +148,6 @@ def test_nothing_learns(text):
     y, unasked, found = passed(net, x, input_gradient=False)
     assert y.shape == (*net.output, 3) and unasked is None and found.size == 0
     assert passed(net, x)[1].shape == x.shape
-
-
-def test_layers_that_learn_are_those_with_parameters():
-    assert set(LAYERS) >= LEARNING
-    for case in layer_contracts.LAYER_CASES:
-        assert bool(case.row.parameters) == (case.word in LEARNING), case.text
 
 
 def test_rows_are_taken_in_the_order_of_the_trace():

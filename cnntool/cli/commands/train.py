@@ -9,6 +9,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from cnntool.cli.command import Command
+from cnntool.cli.model_types import LayerName
 from cnntool.cli.network_types import NetworkName
 from cnntool.cli.options import DEVICE_AUTO, RUNNING, RunOptions, common_options, given, option
 from cnntool.cli.streams import emit, warn
@@ -27,12 +28,16 @@ RESUMED = ("resume", "epochs", "threads", "device", "max_time", "stop_after")
 HOG = "hog-logreg"
 """A model that is no network."""
 
+ALL = "all"
+"""What ``--freeze`` takes for every layer but the last one."""
+
 _SPOKEN = ("quiet", "verbose", "debug", "config", "progress")
 
 _CHOICES = (
     "epochs", "batch_size", "optimizer", "lr", "momentum", "schedule", "warmup", "weight_decay",
     "dropout", "loss", "label_smoothing", "class_weight", "augment", "val_split", "patience",
-    "limit", "seed", "size", "fit", "color", "init",
+    "limit", "seed", "size", "fit", "color", "init", "freeze",
+    "new_head",
 )  # fmt: skip
 
 _OF_GANS = ("gan_loss", "d_steps", "content")
@@ -60,15 +65,16 @@ class _ModelName(NetworkName):
     cnntool train shapes/ --augment 'hflip | rotate 10'       images/ and masks/: a class a pixel
     cnntool train mnist --model conditional                   a generator of digits
     cnntool train mnist --condition superres                  one that enlarges pictures
+    cnntool train pictures/ --model runs/mnist-cnn-mnist --freeze all --new-head     fine-tuning
     cnntool train --resume runs/mnist-cnn-mnist               go on after Ctrl-C
     """,
 )
 @click.argument("dataset", required=False)
 @option(
     "--model",
-    metavar="NAME|SPEC|@FILE",
+    metavar="NAME|SPEC|@FILE|RUN",
     type=_ModelName(),
-    help="The network.  [default: one measured for the data set]",
+    help="The network, or a trained model to begin with.  [default: one measured for the data set]",
 )
 @option("--epochs", type=click.IntRange(1, 1_000_000), metavar="N", help="Passes over the data.")
 @option("--batch-size", type=click.IntRange(1, 1_000_000), metavar="N", help="Pictures a step.")
@@ -124,6 +130,19 @@ class _ModelName(NetworkName):
     help="First weights.  [default: by the network]",
 )
 @option("--seed", type=click.IntRange(0, 2**62), metavar="N", help="Of everything random.")
+@option(
+    "--freeze",
+    multiple=True,
+    type=LayerName(ALL),
+    help="Keep a layer, or all of a group, of the trained model that --model names; may be given "
+    "several times; all: all but the last one.",
+)
+@option(
+    "--new-head",
+    is_flag=True,
+    default=None,
+    help="Give that model a new last layer, with an output for each class of the data.",
+)
 @option(
     "--condition",
     type=click.Choice(("none", "class", "vector", "superres", "colorize", "inpaint")),
@@ -208,6 +227,10 @@ def command(
     pictures are looked at once, at the end. The model hog-logreg is no network but logistic
     regression on histograms of gradients. Of a folder of images/ and masks/ a network learns the
     class of every pixel.
+
+    A model file or the folder of a run as --model is trained further: its weights are the first
+    ones, and pictures are brought to what it takes. --new-head fits it to other classes, --freeze
+    keeps layers as they are. With one of these, efficientnet-lite0 begins with published weights.
 
     The models vanilla, dcgan, conditional, lapgan, stackgan and translate are generators that learn
     to make pictures such as those of the data, against a discriminator that learns to tell them
