@@ -162,9 +162,9 @@ def train(
         epochs=[],
         seconds=seconds,
     )
-    run_folder.prepare(folder)
     columns = [name for name in ROW_NAMES if name not in ONLY_OF_PIXELS]
-    results.write(outcome, model, results.Epochs([], columns), run, data, NAME)
+    with run_folder.held(folder, new=True):
+        results.write(outcome, model, results.Epochs([], columns), run, data, NAME)
     return outcome
 
 

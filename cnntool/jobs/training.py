@@ -8,7 +8,7 @@ from cnntool.backend import Backend
 from cnntool.data.dataset import Dataset
 from cnntool.errors import Diverged, ModelFileError
 from cnntool.jobs import training_results as results
-from cnntool.jobs.training_plan import Plan, describe
+from cnntool.jobs.training_plan import Plan, describe, plan_lines
 from cnntool.jobs.training_results import Outcome
 from cnntool.jobs.training_watch import Display, Limits, Watch, last_state, watched
 from cnntool.models import MODELS
@@ -19,7 +19,7 @@ from cnntool.predict.pixel_evaluation import PixelEvaluation
 from cnntool.train import checkpoint
 from cnntool.train.session import Session
 
-__all__ = ["describe", "replan", "session_of", "train"]
+__all__ = ["describe", "plan_lines", "replan", "session_of", "train"]
 
 
 def session_of(

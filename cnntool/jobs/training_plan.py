@@ -107,10 +107,10 @@ def plan(
     if start is not None:
         chosen = start.saved.name or "custom"
         fitted, weights = start.fitted(data, freeze, new_head=new_head)
-        recipe = FURTHER
+        defaults = FURTHER
     else:
         recipe = recipe_for(data)
-        name = model or recipe.model
+        defaults, name = recipe.options, model or recipe.model
         spec = _network(name, data, find)
         chosen = name if name in MODELS else "custom"
         text = _with_dropout(spec, asked.get("dropout"))
@@ -120,7 +120,7 @@ def plan(
         dataset=source,
         model=chosen,
         classes=data.classes,
-        **{**recipe.options, **asked, **fitted},
+        **{**defaults, **asked, **fitted},
     )
     notes = list(data.notes)
     if options.batch_size > len(data.train):

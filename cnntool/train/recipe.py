@@ -80,20 +80,17 @@ PIXELS = Recipe(
     ),
 )
 
-FURTHER = Recipe(
-    model="",
-    options=MappingProxyType(
-        {
-            "epochs": 10,
-            "batch_size": 32,
-            "optimizer": "adamw",
-            "lr": 1e-3,
-            "schedule": "onecycle",
-            "weight_decay": 0.01,
-        }
-    ),
+FURTHER: Mapping[str, Any] = MappingProxyType(
+    {
+        "epochs": 10,
+        "batch_size": 32,
+        "optimizer": "adamw",
+        "lr": 1e-3,
+        "schedule": "onecycle",
+        "weight_decay": 0.01,
+    }
 )
-"""Of a model that is trained further."""
+"""Defaults where a model is trained further."""
 
 GANS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
     {

@@ -22,7 +22,9 @@ import io
 import json
 import os
 import re
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from cnntool.errors import CnntoolError, ModelFileError, OptionError
@@ -32,6 +34,9 @@ from cnntool.train import checkpoint
 MODEL, METRICS, RUN = "model.safetensors", "metrics.csv", "run.json"
 CONFUSION, CURVES, SAMPLES = "confusion.png", "curves.png", "samples.png"
 FILM, SAMPLE_FOLDER = "samples.gif", "samples"
+
+PATIENCE = 2.0
+"""Seconds after which a folder that is held is another training's."""
 
 _UNDECODED = re.compile("[\ud800-\udfff]")
 _OWN = (MODEL, METRICS, RUN, CONFUSION, CURVES, SAMPLES, FILM, *checkpoint.NAMES)
@@ -101,17 +106,62 @@ def _nearest(folder: str) -> str:
     return folder
 
 
-def prepare(folder: str) -> None:
-    """Make the folder of a new run, and remove what an earlier one left; other files stay.
+@contextmanager
+def held(folder: str, *, new: bool = False) -> Iterator[None]:
+    """Keep other trainings out of a folder meanwhile.
+
+    The system lets go of it when the last process of the training has ended, whatever ended it.
+    Where it has no such locks, or the file system none, nobody is kept out.
+
+    Args:
+        folder: Of the run. If there is none, there is nothing to hold.
+        new: Make it, and when it is held remove what an earlier run left; other files stay.
 
     Raises:
+        OptionError: Another training holds it.
         SystemFailure: It cannot be made, or files in it cannot be removed.
     """
+    if new:
+        try:
+            os.makedirs(folder, exist_ok=True)
+        except OSError as error:
+            raise system_failure(folder, error, "cannot be made") from error
+    lock = _locked(folder)
     try:
-        os.makedirs(folder, exist_ok=True)
-    except OSError as error:
-        raise system_failure(folder, error, "cannot be made") from error
-    clear(folder)
+        if new:
+            clear(folder)
+        yield
+    finally:
+        if lock is not None:
+            os.close(lock)
+
+
+def _locked(folder: str) -> int | None:
+    """A descriptor of the folder that holds it; None where that cannot be done."""
+    try:
+        import fcntl
+    except ImportError:  # on Windows
+        return None
+    try:
+        found = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    except OSError:
+        return None
+    last = time.monotonic() + PATIENCE
+    while True:
+        try:
+            fcntl.flock(found, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return found
+        except BlockingIOError as error:
+            # workers of a training that was killed are gone in a moment
+            if time.monotonic() > last:
+                os.close(found)
+                raise OptionError(
+                    f"{quote(folder)} is being trained by another process; wait for its end, or "
+                    "choose another -o"
+                ) from error
+            time.sleep(0.02)
+        except OSError:  # a file system without locks
+            return found
 
 
 def clear(folder: str) -> None:

@@ -158,16 +158,6 @@ def test_what_does_not_fit(here, arguments, message):
     assert os.listdir() == ["bars.npz"]
 
 
-def test_a_trained_model_is_no_network(here):
-    train("bars.npz", "r", "--epochs", 1)
-    for name in ("r", "r/model.safetensors", "gone.safetensors"):
-        line = refused(2, "train", "bars.npz", "--model", name)
-        assert (
-            f"'{name}': training starts from new weights; --model takes a built-in network, "
-            in (line)
-        )
-
-
 def test_a_specification_from_a_file(here):
     (here / "net.txt").write_text(f"# small\n{SPEC}\n")
     train("bars.npz", "r", "--model", "@net.txt")

@@ -24,7 +24,7 @@ from training_runs import (
 from cnntool.errors import ModelFileError
 from cnntool.files.temporaries import create
 from cnntool.nn import tensor_file
-from cnntool.train import checkpoint
+from cnntool.train import checkpoint, run_folder
 
 NEXT, NEWEST, PREVIOUS = checkpoint.NAMES
 RICH = "conv 4 3 | batchnorm | relu | maxpool 2 | flatten | dropout 0.3 | dense 3"
@@ -429,3 +429,16 @@ def test_what_a_killed_run_left_is_swept(here):
     os.rename(path, dead)
     resume()
     assert not [name for name in os.listdir("r") if name.endswith("-tmp")]
+
+
+def test_two_trainings_in_one_folder(here, monkeypatch):
+    """The second one changes nothing."""
+    train("bars.npz", "r", "--stop-after", 1)
+    before = {name: bytes_of("r", name) for name in os.listdir("r")}
+    monkeypatch.setattr(run_folder, "PATIENCE", 0.05)
+    with run_folder.held("r"):
+        message = "'r' is being trained by another process; wait for its end, or choose another -o"
+        assert refused(2, "train", "--resume", "r").endswith(message)
+        line = refused(2, "train", "bars.npz", "--model", SPEC, "-o", "r", "-f")
+        assert line.endswith(message)
+    assert before == {name: bytes_of("r", name) for name in os.listdir("r")}

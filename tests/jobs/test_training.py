@@ -11,6 +11,7 @@ from cnntool import backend
 from cnntool.data.dataset import Dataset, Split
 from cnntool.errors import (
     Diverged,
+    InputError,
     ModelFileError,
     NameNotFound,
     OptionError,
@@ -127,8 +128,8 @@ def test_a_built_in_network_gets_the_classes(loads):
         ("conv 3 3", SpecError, "ends in 3×4×3, 'made' has 3"),
         ("conv 3 9", SpecError, "0.conv"),
         ("lenet9", NameNotFound, "unknown model 'lenet9'; did you mean"),
-        ("a.safetensors", OptionError, "training starts from new weights"),
-        (".", OptionError, "training starts from new weights"),
+        ("a.safetensors", InputError, "'a.safetensors': no such file"),
+        (".", ModelFileError, "'.': no model.safetensors in this folder"),
     ],
 )
 def test_networks_that_do_not_fit(loads, model, kind, message):

@@ -2,6 +2,8 @@
 
 import json
 import os
+import subprocess
+import sys
 
 import pytest
 
@@ -89,18 +91,20 @@ def test_not_among_the_data(tmp_path):
 
 def test_prepare_makes_it(tmp_path):
     folder = tmp_path / "a/b"
-    run_folder.prepare(str(folder))
+    with run_folder.held(str(folder), new=True):
+        pass
     assert os.listdir(folder) == []
     (tmp_path / "file").write_text("x")
     with pytest.raises(SystemFailure, match="cannot be made: Not a directory"):
-        run_folder.prepare(str(tmp_path / "file/r"))
+        run_folder.held(str(tmp_path / "file/r"), new=True).__enter__()
 
 
 def test_prepare_removes_what_a_run_left(tmp_path):
     kept = ["notes.txt", "model.onnx", "checkpoint.safetensors.bak"]
     for name in (*run_folder._OWN, *kept):
         (tmp_path / name).write_text("x")
-    run_folder.prepare(str(tmp_path))
+    with run_folder.held(str(tmp_path), new=True):
+        pass
     assert sorted(os.listdir(tmp_path)) == sorted(kept)
 
 
@@ -169,3 +173,48 @@ def test_pictures(tmp_path):
         assert (tmp_path / "curves.png").read_bytes() == data
     with pytest.raises(SystemFailure, match="cannot be written: No such file or directory"):
         run_folder.write_picture(str(tmp_path / "none"), "a.png", b"")
+
+
+# --- one training at a time
+
+
+HOLDS = """
+import sys, time
+from cnntool.train.run_folder import held
+with held(sys.argv[1]):
+    print("held", flush=True)
+    time.sleep(60)
+"""
+
+
+def test_another_training_is_kept_out(tmp_path, monkeypatch):
+    monkeypatch.setattr(run_folder, "PATIENCE", 0.1)
+    (tmp_path / "model.safetensors").write_text("the other one's")
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLDS, tmp_path], stdout=subprocess.PIPE, text=True
+    ) as other:
+        try:
+            assert other.stdout.readline() == "held\n"
+            for new in (False, True):
+                with pytest.raises(OptionError, match="is being trained by another process; wait"):
+                    run_folder.held(str(tmp_path), new=new).__enter__()
+            assert (tmp_path / "model.safetensors").exists()
+        finally:
+            other.kill()
+    with run_folder.held(str(tmp_path)):
+        pass
+
+
+def test_it_is_let_go(tmp_path):
+    for _ in range(3):
+        with run_folder.held(str(tmp_path)):
+            pass
+    with pytest.raises(RuntimeError), run_folder.held(str(tmp_path)):
+        raise RuntimeError
+    with run_folder.held(str(tmp_path)):
+        pass
+
+
+def test_nothing_to_hold(tmp_path):
+    with run_folder.held(str(tmp_path / "none")):
+        assert not (tmp_path / "none").exists()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -250,51 +250,62 @@ def command(
         epochs = options["epochs"] if _on_command_line("epochs") else None
         _go_on(run, resume, epochs, count, limits)
         return
-    from cnntool.jobs.networks import gan_text
+    from cnntool.jobs.networks import gan_text, network
     from cnntool.models.adversarial import is_adversarial
 
+    source = str(dataset)
     of_gans = {name: options[name] for name in _OF_GANS}
     text = gan_text(model)
     if is_adversarial(text, condition):
         wanted = {**chosen, **of_gans, "condition": condition, "latent": latent}
         limits["every"] = checkpoint_every
-        _oppose(run, str(dataset), text, wanted, count, limits, dry_run)
+        from cnntool.jobs import gan_training
+
+        _begin(
+            run, source, gan_training, lambda: gan_training.plan(source, text, **wanted), count,
+            limits, dry_run,
+        )  # fmt: skip
         return
     for name, value in {**of_gans, "latent": latent}.items():
         if value is not None:
             raise OptionError(f"--{name.replace('_', '-')} is for generators, such as conditional")
     if model == HOG:
-        _fit(run, str(dataset), chosen, count, limits, dry_run)
-    else:
-        limits["every"] = checkpoint_every
-        _begin(run, str(dataset), model, chosen, count, limits, dry_run)
+        _fit(run, source, chosen, count, limits, dry_run)
+        return
+    limits["every"] = checkpoint_every
+    from cnntool.jobs import training, training_plan
+
+    _begin(
+        run, source, training, lambda: training_plan.plan(source, model, network, **chosen), count,
+        limits, dry_run,
+    )  # fmt: skip
 
 
 def _begin(
     run: RunOptions,
     source: str,
-    model: str | None,
-    chosen: Mapping[str, Any],
+    kind: Any,
+    plan_of: Callable[[], Any],
     threads: int,
     limits: Mapping[str, Any],
     dry_run: bool,
 ) -> None:
-    """A new training."""
+    """A new training, by a module of :mod:`cnntool.jobs`."""
     device = _device(run)
-    from cnntool.jobs import networks, training, training_plan
-
     _check_folder(run, run.output, source, dry_run)
-    plan = training_plan.plan(source, model, networks.network, **chosen)
+    plan = plan_of()
     if dry_run:
-        _emit_lines(training_plan.plan_lines(plan))
+        _emit_lines(kind.plan_lines(plan))
         return
     folder = run.output or f"runs/{plan.name}"
     _check_folder(run, folder, source)
     from cnntool.train import run_folder
 
-    with training.session_of(plan, device, threads) as session:
-        run_folder.prepare(folder)
-        _train(run, training, plan, session, folder, limits)
+    with (
+        kind.session_of(plan, device, threads) as session,
+        run_folder.held(folder, new=True),
+    ):
+        _train(run, kind, plan, session, folder, limits)
 
 
 def _go_on(
@@ -304,46 +315,21 @@ def _go_on(
     device = _device(run)
     from cnntool.jobs import gan_training, training, training_plan
     from cnntool.jobs.training_watch import interval, otherwise
+    from cnntool.train import run_folder
     from cnntool.train.gan_options import GanOptions
 
-    found, complaints = training_plan.resumed(folder, epochs)
-    for text in complaints:
-        warn(text)
-    data = training_plan.data_again(found)
-    kind: Any = gan_training if isinstance(found.options, GanOptions) else training
-    plan = kind.replan(found, data)
-    with kind.session_of(plan, device, threads, found) as session:
-        difference = otherwise(found, session)
-        if difference and not run.quiet:
-            warn(difference)
-        _train(run, kind, plan, session, folder, {**limits, "every": interval(found)})
-
-
-def _oppose(
-    run: RunOptions,
-    source: str,
-    model: str | None,
-    chosen: Mapping[str, Any],
-    threads: int,
-    limits: Mapping[str, Any],
-    dry_run: bool,
-) -> None:
-    """A new training of a generator against a discriminator."""
-    device = _device(run)
-    from cnntool.jobs import gan_training
-
-    _check_folder(run, run.output, source, dry_run)
-    plan = gan_training.plan(source, model, **chosen)
-    if dry_run:
-        _emit_lines(gan_training.plan_lines(plan))
-        return
-    folder = run.output or f"runs/{plan.name}"
-    _check_folder(run, folder, source)
-    from cnntool.train import run_folder
-
-    with gan_training.session_of(plan, device, threads) as session:
-        run_folder.prepare(folder)
-        _train(run, gan_training, plan, session, folder, limits)
+    with run_folder.held(folder):
+        found, complaints = training_plan.resumed(folder, epochs)
+        for text in complaints:
+            warn(text)
+        data = training_plan.data_again(found)
+        kind: Any = gan_training if isinstance(found.options, GanOptions) else training
+        plan = kind.replan(found, data)
+        with kind.session_of(plan, device, threads, found) as session:
+            difference = otherwise(found, session)
+            if difference and not run.quiet:
+                warn(difference)
+            _train(run, kind, plan, session, folder, {**limits, "every": interval(found)})
 
 
 def _train(
