@@ -53,13 +53,19 @@ def encode_onnx(model: SavedModel, *, samples: str | None = None) -> bytes:
 
     Raises:
         MissingPackage: The package onnx is not installed.
-        OptionError: The network gets features and not pictures, or is too large for ONNX.
+        OptionError: The network gets features and not pictures, or is too large for ONNX; there
+            are several networks.
     """
     package = onnx()
     if samples is not None and (model.features is not None or len(model.input) != 3):
         raise OptionError(
             "its network takes features or vectors and no pictures, so there is no preprocessing "
             "to put inside; export it without"
+        )
+    if model.generation is not None and model.generation.networks():
+        raise OptionError(
+            "its pictures are made by several networks, and an ONNX file holds one; export its "
+            "weights alone as .safetensors"
         )
     g = GraphWriter(model.tensors)
     x = INPUT if samples is None else _normalised(g, model)

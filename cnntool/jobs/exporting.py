@@ -18,6 +18,8 @@ from cnntool.exchange.weight_files import encode_weights, names_of
 from cnntool.files import probe, quote, system_failure, write_whole
 from cnntool.files.atomic import exists_error
 from cnntool.nn.saved_model import SavedModel
+from cnntool.nn.shapes import trace
+from cnntool.nn.spec import parse
 from cnntool.nn.tensor_file import decode
 from cnntool.predict.model import read_model
 
@@ -136,5 +138,9 @@ _ENCODERS: Mapping[str, Callable[[Request, SavedModel], tuple[bytes, str]]] = {
 
 
 def count(model: SavedModel) -> str:
-    """How many parameters a network has."""
-    return f"{model.trace().params} parameters"
+    """How many parameters a model has, in all of its networks."""
+    total = model.trace().params
+    if model.generation is not None:
+        parts = model.generation.networks().values()
+        total += sum(trace(parse(spec), input).params for spec, input in parts)
+    return f"{total} parameters"

@@ -9,6 +9,7 @@ import onnx
 import pytest
 from cli_runner import done, invoke, process, refused
 from safetensors.numpy import load_file
+from small_generators import in_stages, of_class
 from trained_models import SIZE, bars, trained
 
 from cnntool.exchange import onnx_run
@@ -205,3 +206,17 @@ def test_the_program_itself(here):
 
 def test_missing_arguments(here):
     assert invoke("export", "m.safetensors").status == 2
+
+
+def test_generators(here):
+    """One network is a file of ONNX; several are weights alone."""
+    save_model("one.safetensors", of_class())
+    result = done("export", "one.safetensors", "one.onnx")
+    assert "'one.onnx': 384 parameters, opset" in result.stderr
+    save_model("two.safetensors", in_stages())
+    line = refused(2, "export", "two.safetensors", "two.onnx")
+    assert "its pictures are made by several networks, and an ONNX file holds one; export" in line
+    assert not os.path.exists("two.onnx")
+    total = sum(array.size for array in in_stages().tensors.values())
+    result = done("export", "two.safetensors", "weights.safetensors")
+    assert f"{total} parameters in {len(in_stages().tensors)} arrays" in result.stderr
