@@ -45,6 +45,7 @@ TAKEN = (
 SAMPLES = "samples"
 """Folder of the pictures that are made after every epoch."""
 
+_COLUMNS, _ROWS = 10, 3  # of a sheet; rows where three pictures stand for one
 _TESTED = 1000  # test pictures that are looked at
 
 
@@ -232,15 +233,28 @@ class _GanWatch(Watch):
         session = self.session
         assert isinstance(session, AdversarialSession)
         name = f"epoch-{row['epoch']:03}.png"
-        run_folder.write_sample(self.folder, name, encode(sheet(session.shown), "png"))
+        run_folder.write_sample(self.folder, name, encode(sheet(session, session.shown), "png"))
         super().epoch(row)
 
 
-def sheet(pictures: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Made pictures (N, C, H, W) on one sheet, ten in a row: (H', W', 3)."""
+def sheet(session: AdversarialSession, pictures: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Made pictures (N, C, H, W) on one sheet, ten in a row: (H', W', 3).
+
+    Of pictures there are fewer, each below what it was made of and above the true one.
+    """
     side = max(pictures.shape[2:])
     cell = side * max(1, 56 // side)
-    return grid(list(map(planes_to_pixels, pictures)), columns=10, cell=cell, gap=4)
+    if not session.spec.of_pictures:
+        return grid(list(map(planes_to_pixels, pictures)), columns=_COLUMNS, cell=cell, gap=4)
+    given, true = session.beside()
+    chosen = [n * len(pictures) // (_ROWS * _COLUMNS) for n in range(_ROWS * _COLUMNS)]
+    shown, captions = [], []
+    for first in range(0, len(chosen), _COLUMNS):
+        some = chosen[first : first + _COLUMNS]
+        for name, rows in (("input", given), ("made", pictures), ("true", true)):
+            shown += [planes_to_pixels(rows[n]) for n in some]
+            captions += [name, *[""] * (len(some) - 1)]
+    return grid(shown, captions=captions, columns=_COLUMNS, cell=cell, gap=4)
 
 
 def _finish(session: AdversarialSession, folder: str) -> Outcome:
@@ -275,7 +289,7 @@ def _finish(session: AdversarialSession, folder: str) -> Outcome:
 
 def _write_pictures(outcome: Outcome, session: AdversarialSession) -> None:
     folder = outcome.folder
-    data = encode(sheet(session.samples()), "png")
+    data = encode(sheet(session, session.samples()), "png")
     run_folder.write_picture(folder, run_folder.SAMPLES, data)
     outcome.written.append(os.path.join(folder, run_folder.SAMPLES))
     frames = run_folder.samples(folder)

@@ -105,6 +105,8 @@ class AdversarialSession:
                 progress, history=[dict(row) for row in progress.history], sums=dict(progress.sums)
             )
             kept, state = checkpoint.weights, checkpoint.optimiser
+            if self.progress.stage >= len(self.pairs):
+                raise ModelFileError("the checkpoint has more stages than its networks")
             if self.progress.batch > self.batches:
                 raise ModelFileError("the checkpoint has more batches in an epoch than the data")
         self._begin_stage(kept, state)
@@ -168,15 +170,16 @@ class AdversarialSession:
         if self._embedding is not None:
             networks["embedding"] = self._embedding
         for name, network in networks.items():
-            if own := _under(kept, f"{name}/"):
-                network.load(own)
+            if kept:
+                network.load(_under(kept, f"{name}/"))
         xp, kind = self.device.xp, self.generator.dtype
         optimisers = {
             name: optim.create("adam", network.parameters.size, xp, kind, betas=(0.5, 0.999))
             for name, network in networks.items()
         }
         for name, optimiser in optimisers.items():
-            if own := _under(state, f"{name}/"):
+            if kept:
+                own = _under(state, f"{name}/")
                 optimiser.load_state({key: xp.asarray(value) for key, value in own.items()})
         loss = GanLoss(
             kind=options.gan_loss, smoothing=options.label_smoothing, content=options.content
@@ -192,8 +195,11 @@ class AdversarialSession:
         )
         self._step.number = self.progress.step
         self._mean = xp.array(self.generator.parameters)
-        if "mean/parameters" in kept:
-            self._mean[...] = xp.asarray(kept["mean/parameters"])
+        if kept:
+            mean = kept.get("mean/parameters")
+            if mean is None or mean.shape != self._mean.shape:
+                raise ModelFileError("the checkpoint lacks the running mean of its generator")
+            self._mean[...] = xp.asarray(mean)
         self._steps_of_stage = self.progress.step - stage * options.epochs * self.batches
 
     def _network(self, chain: Any, input: tuple[int, ...]) -> Network:
@@ -314,8 +320,8 @@ class AdversarialSession:
     def samples(self) -> NDArray[np.uint8]:
         """Pictures of the same random numbers at any time: (SHOWN, C, H, W).
 
-        Of classes each has its share, one after another; of pictures they are made of the first
-        ones of the data.
+        Of classes each has its share, one after another; of pictures they are made of some of the
+        test's, or if there are none of the training's.
         """
         maker = self.sampler()
         drawn = maker.draw(range(SHOWN))
@@ -327,9 +333,23 @@ class AdversarialSession:
             context = context_of(self.spec.condition, self._shown_pictures())
         return samples_of(maker.pictures(drawn, condition, context)).transpose(3, 0, 1, 2)
 
+    def beside(self) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+        """What :meth:`samples` of pictures are made of, and the true pictures.
+
+        Shape:
+            (SHOWN, C', H, W) and (SHOWN, C, H, W).
+        """
+        true = self._shown_pictures()
+        context = context_of(self.spec.condition, true)
+        given, wanted = (samples_of(x).transpose(3, 0, 1, 2) for x in (context, true))
+        return given, wanted
+
     def _shown_pictures(self) -> NDArray[np.float32]:
-        chosen = np.arange(SHOWN) * len(self.dataset.train) // SHOWN
-        x = self.dataset.train.images[chosen].transpose(1, 2, 3, 0)
+        part = self.dataset.train
+        if self.spec.of_pictures and self.dataset.test is not None:
+            part = self.dataset.test
+        chosen = np.arange(SHOWN) * len(part) // SHOWN
+        x = part.images[chosen].transpose(1, 2, 3, 0)
         return np.ascontiguousarray(x).astype(np.float32) / np.float32(127.5) - 1
 
     def _close_epoch(self, watcher: GanWatcher) -> None:

@@ -172,6 +172,28 @@ def test_a_checkpoint_of_other_pictures(data):
         train(few, options(), found=found)
 
 
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda found: found.weights.pop("mean/parameters"), "lacks the running mean"),
+        (lambda found: found.weights.pop("generator/0.conv.weight"), "0.conv.weight is missing"),
+        (lambda found: found.weights.pop("stage1/0.dense.weight"), "0.dense.weight is missing"),
+        (lambda found: found.weights.pop("embedding/0.dense.weight"), "0.dense.weight is missing"),
+        (lambda found: found.optimiser.clear(), "missing|lacks|state|optimiser"),
+        (lambda found: setattr(found.progress, "stage", 2), "more stages than its networks"),
+    ],
+)
+def test_checkpoints_that_lack_something(data, change, message):
+    _, _, found, _ = train(data, options("two"), steps=10)
+    found = dataclasses.replace(
+        found, weights=dict(found.weights), optimiser=dict(found.optimiser),
+        progress=dataclasses.replace(found.progress),
+    )  # fmt: skip
+    change(found)
+    with pytest.raises(ModelFileError, match=message):
+        train(data, options("two"), found=found)
+
+
 def test_until(data):
     session, watch, _, ended = train(data, options("two"), until=3)
     assert ended
