@@ -105,6 +105,49 @@ def test_make_explanations(run, tmp_path):
             assert (new.mode, new.size) == (old.mode, old.size), name
 
 
+def assert_same_kind(made, folder, largest):
+    """Pictures of a script are those that are kept, all of which README shows."""
+    readme = (SAMPLES.parent / "README.md").read_text("utf-8")
+    kept = {path.name: path for path in (SAMPLES / folder).iterdir()}
+    assert {path.name for path in made} == kept.keys()
+    for path in made:
+        assert f"(samples/{folder}/{path.name})" in readme
+        assert kept[path.name].stat().st_size < largest
+        with Image.open(path) as new, Image.open(kept[path.name]) as old:
+            assert (new.mode, new.size) == (old.mode, old.size), path.name
+
+
+def test_make_generated(run, tmp_path):
+    """With generators that have learned nothing yet: their pictures are noise, and as large."""
+    variables = shell.environment(tmp_path / "programs")
+    out = tmp_path / "place" / "out"
+    quick = "--limit 200 --epochs 2 -q"
+    for options, name in (
+        ("--model conditional", "conditional"),
+        ("--condition superres", "superres"),
+        ("--condition inpaint", "inpaint"),
+    ):
+        words = f"cnntool train mnist {options} {quick} -o '{out / name}'"
+        assert shell.run(words, tmp_path, variables).returncode == 0
+    done, _ = run("make_generated.sh", "out")
+    assert done.returncode == 0, done.stdout
+    assert_same_kind([path for path in out.iterdir() if path.is_file()], "generated", 400_000)
+
+
+def test_make_masks(run, tmp_path):
+    """With a network that has learned for a moment."""
+    variables = shell.environment(tmp_path / "programs")
+    out = tmp_path / "place" / "out"
+    for words in (
+        f"cnntool datasets make shapes '{out / 'shapes'}' --count 60 -q",
+        f"cnntool train '{out / 'shapes'}' --model 'conv 4 1' --epochs 1 -q -o '{out / 'unet'}'",
+    ):
+        assert shell.run(words, tmp_path, variables).returncode == 0
+    done, _ = run("make_masks.sh", "out")
+    assert done.returncode == 0, done.stdout
+    assert_same_kind([path for path in out.iterdir() if path.is_file()], "segmentation", 200_000)
+
+
 @pytest.mark.parametrize("name", [name for name in SCRIPTS if name != "make_pictures.sh"])
 def test_asks_for_a_folder(run, name):
     done, place = run(name)

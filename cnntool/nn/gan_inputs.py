@@ -78,6 +78,7 @@ def embedded(numbers: Array, chance: Array) -> tuple[Array, Array, Array]:
         Zhang et al. 2017, StackGAN, section 3.2, conditioning augmentation.
 
     Example:
+        >>> import numpy as np
         >>> drawn, *_ = embedded(np.array([[1.0], [0.0]]), np.array([[0.5]]))
         >>> drawn.item()  # 1 + exp(0)·0.5
         1.5
@@ -93,6 +94,7 @@ def divergence(means: Array, logs: Array) -> Array:
     It is ½·Σ(σ² + μ² - 1 - ln σ²), with logs = ln σ.
 
     Example:
+        >>> import numpy as np
         >>> float(divergence(np.array([[2.0]]), np.array([[0.0]])))
         2.0
     """

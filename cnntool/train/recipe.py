@@ -98,7 +98,7 @@ GANS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
         "dcgan": MappingProxyType({"epochs": 15, "batch_size": 64, "lr": 2e-4}),
         "conditional": MappingProxyType({"epochs": 12, "batch_size": 64, "lr": 2e-4}),
         "lapgan": MappingProxyType({"epochs": 6, "batch_size": 64, "lr": 2e-4}),
-        "stackgan": MappingProxyType({"epochs": 8, "batch_size": 64, "lr": 2e-4}),
+        "stackgan": MappingProxyType({"epochs": 7, "batch_size": 64, "lr": 2e-4}),
         "translate": MappingProxyType(
             {"epochs": 3, "batch_size": 64, "lr": 1e-3, "content": 100.0}
         ),
