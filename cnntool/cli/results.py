@@ -50,8 +50,14 @@ def result_options(help: str) -> Callable[[F], F]:
     return decorate
 
 
-def claimed_format(run: RunOptions, path: str | None, model: str) -> str:
+def claimed_format(run: RunOptions, path: str | None, model: str, also: str = "") -> str:
     """The format of the one result, once it is sure that it can be written.
+
+    Args:
+        run: What was asked for.
+        path: Where it goes.
+        model: The model file, which is never overwritten.
+        also: A suffix that the command takes besides.
 
     Raises:
         OptionError: No place was named, it exists, is the model, or its suffix is unknown.
@@ -63,7 +69,7 @@ def claimed_format(run: RunOptions, path: str | None, model: str) -> str:
         return run.format or "png"
     format = run.format or by_suffix(path)
     if format is None or not FORMATS[format].writes:
-        suffixes = ", ".join(FORMATS[name].suffixes[0] for name in WRITABLE)
+        suffixes = ", ".join([*(FORMATS[name].suffixes[0] for name in WRITABLE), *also.split()])
         raise OptionError(f"{quote(path)}: no picture has this suffix; use {suffixes}, or --format")
     claim(run, path, model)
     return format

@@ -14,6 +14,9 @@ from click.shell_completion import CompletionItem
 MOST_NUMBERS = 65_536
 """How many numbers a list of ranges may name."""
 
+LARGEST_NUMBER = 9_999_999
+"""The largest of them."""
+
 
 class Numbers(click.ParamType):  # type: ignore[type-arg]  # generic only in new versions of click
     """Whole numbers separated by commas: ``N``, ``N,M`` and so on.
@@ -111,10 +114,12 @@ class NumberRanges(click.ParamType):  # type: ignore[type-arg]
             return tuple(value)
         numbers: dict[int, None] = {}
         for part in str(value).split(","):
-            match = re.fullmatch(r"\s*(\d{1,7})\s*(?:-\s*(\d{1,7})\s*)?", part, re.ASCII)
+            match = re.fullmatch(r"\s*(\d{1,20})\s*(?:-\s*(\d{1,20})\s*)?", part, re.ASCII)
             first, last = (int(match[1]), int(match[2] or match[1])) if match else (1, 0)
             if last < first:
                 self.fail(f"'{value}' does not name {self.what}; write numbers and ranges: 0-7,12")
+            if last > LARGEST_NUMBER:
+                self.fail(f"'{value}': {self.what} go up to {LARGEST_NUMBER}")
             if len(numbers) + last - first >= MOST_NUMBERS:
                 self.fail(f"'{value}' are more than {MOST_NUMBERS} {self.what}")
             numbers |= dict.fromkeys(range(first, last + 1))

@@ -42,6 +42,9 @@ PARTS = {
 }  # fmt: skip
 """Names of folders, in small letters -> the part that they hold."""
 
+UNLABELLED = "pictures"
+"""The one class of pictures that have none."""
+
 _SUFFIXES = tuple(KNOWN_SUFFIXES)
 
 
@@ -97,6 +100,7 @@ def load_class_folders(
     limit: int | None = None,
     seed: int = 0,
     classes: Sequence[str] = (),
+    unlabelled: bool = False,
 ) -> Dataset:
     """The data set of the pictures in ``folder``.
 
@@ -107,6 +111,8 @@ def load_class_folders(
         seed: Chooses them.
         classes: Names and order of the classes, if a network has fixed them; folders of other
             names are an error then.
+        unlabelled: Take pictures that lie in no folder of a class, if there are no such folders,
+            as of the class :data:`UNLABELLED`.
 
     Raises:
         ModelFileError: No classes, classes that do not fit each other, pictures of several sizes,
@@ -116,7 +122,7 @@ def load_class_folders(
     wish = wish or Wish()
     folders = part_folders(folder) or {"train": folder}
     divided = folders["train"] != folder
-    listings = {part: list_classes(path) for part, path in folders.items()}
+    listings = {part: list_classes(path, unlabelled=unlabelled) for part, path in folders.items()}
     names = tuple(classes) or listings["train"].classes
     notes: list[str] = []
     if divided:
@@ -154,8 +160,12 @@ def load_class_folders(
     )
 
 
-def list_classes(folder: str) -> Listing:
+def list_classes(folder: str, *, unlabelled: bool = False) -> Listing:
     """Classes and picture files below ``folder``, in natural order.
+
+    Args:
+        folder: Where.
+        unlabelled: Without folders of classes, pictures are of the class :data:`UNLABELLED`.
 
     Raises:
         ModelFileError: The folder cannot be read.
@@ -168,7 +178,10 @@ def list_classes(folder: str) -> Listing:
         ) from error
     listing = Listing(tuple(names))
     top = WalkLog()
-    listing.loose = sum(1 for _ in walk(folder, recursive=False, wanted=_is_picture, log=top))
+    loose = [path for path, _ in walk(folder, recursive=False, wanted=_is_picture, log=top)]
+    if unlabelled and not names and loose:
+        return Listing((UNLABELLED,), loose, [0] * len(loose))
+    listing.loose = len(loose)
     for number, name in enumerate(names):
         log = WalkLog()
         below = os.path.join(folder, name)

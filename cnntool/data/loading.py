@@ -53,6 +53,7 @@ def load(
     classes: Sequence[str] = (),
     background: float | None = None,
     one_class: bool = False,
+    unlabelled: bool = False,
 ) -> Dataset:
     """The data set called ``source``.
 
@@ -71,6 +72,8 @@ def load(
             fixed it; None: what their edges are.
         one_class: Take a data set that shows a single class: there is nothing to learn from it, but
             a network can be measured with it. So it is where ``classes`` are given.
+        unlabelled: Take a folder of pictures without folders of classes too, as one class: for
+            what learns from pictures alone.
 
     Raises:
         ModelFileError: Something about the data is wrong, unsafe, or no data set at all.
@@ -85,13 +88,13 @@ def load(
         raise OptionError(f"a limit of {limit} pictures; at least 1 is needed")
     if not 0 <= val_split < 1:
         raise OptionError(f"a share of {val_split:g} for validation; 0 to below 1 makes sense")
-    found = _found(source, wish, limit, seed, classes)
+    found = _found(source, wish, limit, seed, classes, unlabelled=unlabelled)
     if limit is not None and len(found.train) > limit and not found.segments:
         found = replace(
             found, train=found.train.take(limited(found.train.labels, limit, seed)), fingerprint=""
         )
     found = _brought(found, wish)
-    found = _checked(found, single=one_class or bool(classes))
+    found = _checked(found, single=one_class or unlabelled or bool(classes))
     if not found.fingerprint:
         parts = {"train": found.train, "validation": found.validation, "test": found.test}
         found = replace(found, fingerprint=fingerprint(found.classes, parts))
@@ -117,7 +120,13 @@ def picture_files(source: str) -> dict[str, str]:
 
 
 def _found(
-    source: str, wish: Wish, limit: int | None, seed: int, classes: Sequence[str]
+    source: str,
+    wish: Wish,
+    limit: int | None,
+    seed: int,
+    classes: Sequence[str],
+    *,
+    unlabelled: bool,
 ) -> Dataset:
     name = _known_name(source)
     if name is not None:
@@ -130,7 +139,9 @@ def _found(
         if has_masks(source):
             return load_masks(source, wish, limit=limit, seed=seed, classes=classes)
         if _is_class_folders(source):
-            return load_class_folders(source, wish, limit=limit, seed=seed, classes=classes)
+            return load_class_folders(
+                source, wish, limit=limit, seed=seed, classes=classes, unlabelled=unlabelled
+            )
         if os.path.isfile(os.path.join(source, TEST)):
             return _renumbered(load_cifar(source), classes)
         return _renumbered(load_idx(source), classes)

@@ -97,7 +97,7 @@ def plan(
             raise OptionError(f"{word} means nothing to the training of a generator")
     if model is None:
         model = "translate" if condition in PICTURE_CONDITIONS else "conditional"
-    data = load_pictures(source, asked)
+    data = load_pictures(source, asked, unlabelled=True)
     if data.segments:
         raise OptionError(
             f"{quote(source)}: every pixel has a class there; generators learn from pictures alone "

@@ -6,7 +6,8 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import groupby, islice, pairwise
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,8 +20,8 @@ from cnntool.images.picture import Picture
 from cnntool.images.reading import decode, read_bytes
 from cnntool.images.writing import encode
 from cnntool.predict.generator import GROUP, Generator, samples_of
-from cnntool.report.film import film
-from cnntool.report.grids import grid, planes_to_pixels
+from cnntool.report.film import film, shown_of
+from cnntool.report.grids import LARGEST, grid, planes_to_pixels
 from cnntool.report.lettering import drawable
 
 Pixels = NDArray[np.uint8]
@@ -161,33 +162,53 @@ def sheet(
         columns: Pictures in a row.
         titles: Names of the classes, which stand below the first picture of each.
     """
-    numbers = list(dict.fromkeys(wish.number for wish in wanted))
-    each = len(wanted) // len(numbers)
-    in_rows = all(wish.number == numbers[n // each] for n, wish in enumerate(wanted))
+    rows = by_class(wanted)
     captions = None
-    if columns is None and in_rows and each <= MOST_COLUMNS:
-        columns = each
-        if titles and len(numbers) > 1:
+    if columns is None and rows and len(rows[0]) <= MOST_COLUMNS:
+        columns = len(rows[0])
+        if titles and len(rows) > 1:
             captions = [
-                drawable(titles[wish.number or 0]) if n % each == 0 else ""
-                for n, wish in enumerate(wanted)
+                "" if n else drawable(titles[wish.number or 0])
+                for row in rows
+                for n, wish in enumerate(row)
             ]
     side = max(generator.shape[1:])
     cell = side * max(1, -(-_CELL // side))
+    if len(wanted) * (cell + _GAP) ** 2 > LARGEST:
+        raise OptionError(
+            f"{len(wanted)} pictures are too many for one sheet; -o DIR/ writes a file each"
+        )
     return grid(list(pictures), columns=columns, captions=captions, cell=cell, gap=_GAP)
 
 
-def animation(wanted: Sequence[Wish], pictures: Iterable[Pixels]) -> bytes:
-    """A GIF: one picture of each class at a time, side by side."""
-    count = len({wish.number for wish in wanted})
-    each = len(wanted) // count
-    together = list(pictures)
-    side = max(together[0].shape[:2])
+def by_class(wanted: Sequence[Wish]) -> list[list[Wish]]:
+    """Pictures of each class, if they come class after class and are equally many; else nothing.
+
+    Example:
+        >>> [len(row) for row in by_class(wishes([7, 8, 9], [0, 1]))]
+        [3, 3]
+        >>> by_class(wishes([7], [0, 1], count=3))
+        []
+    """
+    rows = [list(row) for _, row in groupby(wanted, key=lambda wish: wish.number)]
+    numbers, lengths = {row[0].number for row in rows}, {len(row) for row in rows}
+    return rows if len(numbers) == len(rows) and len(lengths) == 1 else []
+
+
+def animation(generator: Generator, wanted: Sequence[Wish], vectors: Any = None) -> bytes:
+    """A GIF: one picture of each class at a time, side by side; else one after another.
+
+    Args:
+        generator: What makes the pictures.
+        wanted: Which; of very many, some at equal distances are made.
+        vectors: (M, K), of a generator that takes them.
+    """
+    rows = by_class(wanted) or [list(wanted)]
+    shown = shown_of(len(rows[0]))
+    together = made(generator, [row[n] for n in shown for row in rows], vectors)
+    side = max(generator.shape[1:])
     cell = side * max(1, -(-2 * _CELL // side))
-    frames = [
-        grid([together[row * each + n] for row in range(count)], cell=cell, gap=_GAP)
-        for n in range(each)
-    ]
+    frames = [grid(list(islice(together, len(rows))), cell=cell, gap=_GAP) for _ in shown]
     return film(frames, pause=120, last=1000)
 
 

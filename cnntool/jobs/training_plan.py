@@ -134,12 +134,15 @@ def plan(
     return Plan(options, data, f"{data.name}-{chosen}", tuple(notes), weights)
 
 
-def load_pictures(source: str, asked: Mapping[str, Any]) -> Dataset:
+def load_pictures(
+    source: str, asked: Mapping[str, Any], *, unlabelled: bool = False
+) -> Dataset:
     """The data set to learn from.
 
     Args:
         source: Its name or path.
         asked: Options by name, as :class:`cnntool.train.options.Options` has them.
+        unlabelled: Whether pictures alone will do.
 
     Raises:
         InputError, ModelFileError: The data cannot be used.
@@ -153,6 +156,7 @@ def load_pictures(source: str, asked: Mapping[str, Any]) -> Dataset:
         limit=asked.get("limit"),
         val_split=asked.get("val_split", 0.0),
         seed=asked.get("seed", 0),
+        unlabelled=unlabelled,
     )
 
 
@@ -305,7 +309,8 @@ def data_again(found: checkpoint.Checkpoint[Any, Any]) -> Dataset:
     """
     options = found.options
     try:
-        data = load_pictures(options.dataset, vars(options))
+        alone = isinstance(options, GanOptions)
+        data = load_pictures(options.dataset, vars(options), unlabelled=alone)
     except LimitError:
         raise
     except (InputError, OptionError) as error:

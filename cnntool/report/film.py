@@ -26,7 +26,7 @@ def film(pictures: Sequence[NDArray[Any]], *, pause: int = 300, last: int = 2500
         >>> film([np.zeros((2, 3), np.uint8), np.ones((2, 3), np.uint8)])[:6]
         b'GIF89a'
     """
-    chosen = [pictures[n] for n in _some(len(pictures))]
+    chosen = [pictures[n] for n in shown_of(len(pictures))]
     images = [
         Image.fromarray(np.ascontiguousarray(pixels)).convert("P", palette=Image.Palette.ADAPTIVE)
         for pixels in chosen
@@ -37,11 +37,11 @@ def film(pictures: Sequence[NDArray[Any]], *, pause: int = 300, last: int = 2500
     return file.getvalue()
 
 
-def _some(count: int) -> list[int]:
+def shown_of(count: int) -> list[int]:
     """Numbers of the pictures that are shown, the first and the last among them.
 
     Example:
-        >>> _some(3), len(_some(1000)), _some(1000)[-1]
+        >>> shown_of(3), len(shown_of(1000)), shown_of(1000)[-1]
         ([0, 1, 2], 100, 999)
     """
     if count <= MOST:

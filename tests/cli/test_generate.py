@@ -146,6 +146,35 @@ def test_sheets_of_other_forms():
     assert "exists" in refused(2, "generate", model(), "-o", "g.png")
 
 
+def test_pictures_that_fill_no_rows():
+    """Fewer than classes, or no multiple of them, follow each other."""
+    path = model()  # of three classes
+    for count in (1, 2, 4):
+        done("generate", path, "--count", count, "-o", "g.png", "-f")
+        sheet = pixels("g.png")
+        first = expected(path, [0], [0])[0].repeat(7, axis=0).repeat(7, axis=1)
+        shown = [
+            top for top in range(sheet.shape[0] - first.shape[0] + 1)
+            if np.array_equal(sheet[top : top + first.shape[0], 4 : 4 + 56, 0], first)
+        ]  # fmt: skip
+        assert len(shown) == 1, count
+        done("generate", path, "--count", count, "-o", "g.gif", "-f")
+        with Image.open("g.gif") as film:
+            assert film.n_frames == count and film.size == (112 + 8, 112 + 8)
+
+
+def test_options_that_a_form_has_no_use_for():
+    for options, message in (
+        (("-o", "d/", "--columns", 3), "--columns is for sheets, not for -o DIR/"),
+        (("-o", "m.gif", "--columns", 3), "--columns means nothing to a GIF"),
+        (("-o", "m.gif", "--quality", 3), "--quality means nothing to a GIF"),
+    ):
+        assert message in refused(2, "generate", model(), *options)
+    line = refused(2, "generate", model(), "-o", "g.txt")
+    assert "'g.txt': no picture has this suffix; use .png, " in line and ".npy, .gif, or" in line
+    assert not Path("d").exists() and not Path("m.gif").exists()
+
+
 def test_ways_between_seeds():
     path = model("plain")
     result = done("generate", path, "--interpolate", "--seeds", "3,8,1", "--steps", 4, "-o", "d/")
@@ -168,6 +197,9 @@ def test_films():
     with Image.open("s.gif") as film:
         assert film.n_frames == 4
     assert "exists" in refused(2, "generate", path, "-o", "s.gif")
+    done("generate", path, "--seeds", "0-400", "-o", "l.gif")
+    with Image.open("l.gif") as film:
+        assert film.n_frames == 100
 
 
 @pytest.mark.parametrize(
@@ -178,6 +210,9 @@ def test_films():
         (("--interpolate", "--seeds", "4"), "--interpolate goes from seed to seed; name two or"),
         (("--seeds", "4-2"), "'4-2' does not name seeds; write numbers and ranges: 0-7,12"),
         (("a.png",), "this model makes pictures of numbers; it takes no IMG"),
+        (("--seeds", "10000000"), "'10000000': seeds go up to 9999999"),
+        (("--seeds", "0-70000"), "'0-70000' are more than 65536 seeds"),
+        (("--count", 100_000), "100000 pictures are too many for one sheet; -o DIR/ writes a file"),
         (("--report", "r.jsonl"), "--report is for models that take pictures"),
         (("--recursive",), "--recursive is for models that take pictures"),
         (("--name", "{stem}"), "--name is for models that take pictures"),
@@ -191,7 +226,7 @@ def test_requests_that_make_no_sense(options, message):
 def test_other_models():
     save_model("c.safetensors", trained())
     line = refused(2, "generate", "c.safetensors", "-o", "x.png")
-    assert "a model that tells classes; a maker is needed here" in line
+    assert "a model that tells classes; a generator is needed here" in line
     line = refused(2, "predict", model(), "x.png")
     assert "a model that makes pictures; a classifier or one that segments is needed" in line
     Path("broken.safetensors").write_bytes(b"no model")

@@ -287,4 +287,8 @@ def test_made_data_sets_that_cannot_be(folder):
     (folder / "file").write_text("")
     assert "exists and is no folder" in refused(2, "datasets", "make", "shapes", "file")
     assert invoke("datasets", "make", "shapes", "file/d").status == 3
-    assert sorted(os.listdir(folder)) == ["file"]
+    (folder / "thesis").mkdir()
+    (folder / "thesis/text").write_text("mine")
+    line = refused(2, "datasets", "make", "shapes", "thesis", "-f")
+    assert "'thesis' holds other files than a made data set; choose another folder" in line
+    assert sorted(os.listdir(folder)) == ["file", "thesis"]

@@ -266,6 +266,21 @@ def test_pixels_with_classes_are_not_for_generators():
     assert "every pixel has a class there; generators learn from pictures alone" in line
 
 
+def test_a_folder_of_pictures_will_do(rng):
+    """Classes are for those that need some."""
+    Path("p").mkdir()
+    for n in range(12):
+        Image.fromarray(rng.integers(0, 255, (10, 8, 3), dtype=np.uint8)).save(f"p/{n}.png")
+    options = ("--size", "8x8", "--epochs", 2, "--batch-size", 4, "--threads", 1)
+    result = done("train", "p", "--model", "vanilla", *options, "--stop-after", 1, "-o", "r")
+    assert "'pictures'" not in result.stderr
+    done("train", "--resume", "r", "--threads", 1)
+    assert len(metrics("r")) == 2
+    done("generate", "r", "--count", 3, "-o", "g.png")
+    done("train", "p", "--condition", "superres", *options, "-o", "s")
+    assert "no folders of classes; 12 pictures lie in it" in refused(4, "train", "p")
+
+
 def test_losses_of_the_game_as_written():
     done("train", write_npz(), "--model", write(), *FAST, "--gan-loss", "minimax", "--d-steps", 2,
          "--label-smoothing", 0, "-o", "r")  # fmt: skip

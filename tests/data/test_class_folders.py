@@ -227,6 +227,26 @@ def test_one_class(folder, rng):
     assert load("d", one_class=True).train.labels.tolist() == [0, 0, 0]
 
 
+def test_pictures_without_classes(folder, rng):
+    """Enough for whoever learns from pictures alone; with folders, those beside are left out."""
+    for n in (10, 9, 1):
+        picture(folder / "d" / f"{n}.png", np.full((5, 7), n))
+    (folder / "d" / "x.txt").write_text("")
+    data = load("d", unlabelled=True)
+    assert data.classes == ("pictures",) and data.train.labels.tolist() == [0, 0, 0]
+    assert data.train.paths == ("d/1.png", "d/9.png", "d/10.png")
+    assert data.train.images[:, 0, 0, 0].tolist() == [1, 9, 10]
+    assert len(load("d", unlabelled=True, limit=2).train) == 2
+    for part in ("train", "test"):
+        picture(folder / "e" / part / "1.png", np.zeros((5, 7)))
+    divided = load("e", unlabelled=True)
+    assert len(divided.train) == len(divided.test) == 1
+    class_folder(folder / "d", {"a": 2}, rng)
+    data = load("d", unlabelled=True)
+    assert data.classes == ("a",) and len(data.train) == 2
+    assert data.notes[0] == "'d': 3 pictures beside the folders of classes are left out"
+
+
 def test_pictures_beside_the_classes(folder, rng):
     class_folder(folder / "d", {"a": 2, "b": 2}, rng)
     picture(folder / "d" / "x.png", np.zeros((9, 9)))

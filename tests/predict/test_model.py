@@ -106,7 +106,7 @@ def test_several_tasks_will_do(tmp_path):
     model(tmp_path, "flatten | dense 2")
     assert TrainedModel.load(path, tasks=("segment", "classify")).saved.task == "classify"
     with pytest.raises(
-        OptionError, match="tells classes; one that segments or a maker is needed here"
+        OptionError, match="tells classes; one that segments or a generator is needed here"
     ):
         TrainedModel.load(path, tasks=("segment", "generate"))
 

@@ -103,7 +103,7 @@ def _complete_kind(
 @option(
     "--seed", type=click.IntRange(0, 2**62), metavar="N", default=0, help="Of all that is drawn."
 )
-@option("-f", "--force", is_flag=True, heading=FILES, help="Replace a folder that exists.")
+@option("-f", "--force", is_flag=True, heading=FILES, help="Replace a data set that was made.")
 @common_options
 def make(
     run: RunOptions, kind: str, folder: str, count: int, size: tuple[int, int], seed: int
@@ -112,7 +112,7 @@ def make(
 
     shapes: ellipses, rectangles and triangles, one over another, on textures. digit-scenes: digits
     of MNIST in random sizes and colours on textures. DIR gets train/ and test/ with images/ and
-    masks/, and classes.txt; it is there whole or not at all. Same options, same pictures.
+    masks/, classes.txt and made.json; it is there whole or not at all. Same options, same pictures.
     """
     from cnntool.data.made.folder import parts
     from cnntool.jobs.datasets import make as make_folder

@@ -171,22 +171,25 @@ def _write(
     output = run.output
     if not output:
         raise OptionError("where to? -o FILE.png writes one sheet, -o DIR/ a file each")
-    pictures = generate.made(generator, wanted, table)
     if output != "-" and (output.endswith(os.sep) or Path(output).is_dir()):
+        refuse(("columns",), "is for sheets, not for -o DIR/")
         folder = generate.Folder(
             output, generator.classes, run.format or "png", run.quality, run.force
         )
         names = folder.names(wanted)
+        pictures = generate.made(generator, wanted, table)
         with follow(len(wanted), shown=run.progress and not run.quiet) as progress:
             for name in folder.write(names, pictures, progress):
                 emit_path(run, name)
         return
     film = run.format is None and output.lower().endswith(".gif")
     if film:
+        refuse(("columns", "quality"), "means nothing to a GIF")
         claim(run, output, generator.path)
-        data = generate.animation(wanted, pictures)
+        data = generate.animation(generator, wanted, table)
     else:
-        format = claimed_format(run, output, generator.path)
+        format = claimed_format(run, output, generator.path, also=".gif")
+        pictures = generate.made(generator, wanted, table)
         made = generate.sheet(
             generator, wanted, pictures, columns=columns, titles=generator.classes
         )

@@ -1,13 +1,15 @@
 """A made data set as a folder: ``train/`` and ``test/`` with ``images/`` and ``masks/``.
 
 The folder is made beside its place and gets its name at the end, so it is there whole or not at
-all.
+all. ``made.json`` says how it was made; only a folder that has one, and holds nothing but what was
+made with it, is ever replaced.
 """
 
 # names stay strings: bytes that are no text pass through
 # ruff: noqa: PTH101, PTH104, PTH106, PTH112, PTH113, PTH114, PTH208
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import tempfile
@@ -20,6 +22,12 @@ from cnntool.errors import OptionError
 from cnntool.files import quote, system_failure, write_whole
 from cnntool.images.picture import Picture
 from cnntool.images.writing import encode
+
+RECORD = "made.json"
+"""Says how the folder was made."""
+
+NAMES = "classes.txt"
+"""Names of the classes, one a line."""
 
 TEST_EVERY = 10
 """For so many pictures to learn from there is one to test with."""
@@ -39,12 +47,31 @@ def check(folder: str, *, force: bool) -> None:
     """Refuse a place that is taken.
 
     Raises:
-        OptionError: It is, and ``force`` is off or it is no folder.
+        OptionError: It is, and ``force`` is off or what lies there was not made here.
     """
     if os.path.islink(folder) or os.path.isfile(folder):
         raise OptionError(f"{quote(folder)} exists and is no folder; choose another")
-    if os.path.isdir(folder) and os.listdir(folder) and not force:
+    if not os.path.isdir(folder) or not os.listdir(folder):
+        return
+    if not _was_made(folder):
+        raise OptionError(
+            f"{quote(folder)} holds other files than a made data set; choose another folder"
+        )
+    if not force:
         raise OptionError(f"{quote(folder)} exists; -f (--force) replaces it")
+
+
+def _was_made(folder: str) -> bool:
+    """Whether a folder holds a made data set, and no file besides."""
+    try:
+        with open(os.path.join(folder, RECORD), encoding="utf-8") as file:
+            count = json.load(file)["count"]
+        pictures = sum(parts(count).values())
+        inside = sum(len(names) for _, _, names in os.walk(folder))
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+    # what was taken out of it does not matter; what was put into it does
+    return inside <= 2 * pictures + 2 and set(os.listdir(folder)) <= {*parts(count), RECORD, NAMES}
 
 
 def make(
@@ -114,9 +141,9 @@ def _fill(
             done += 1
             if progress is not None:
                 progress(done, total)
-    write_whole(
-        os.path.join(folder, "classes.txt"), "".join(f"{c}\n" for c in kind.classes).encode()
-    )
+    write_whole(os.path.join(folder, NAMES), "".join(f"{c}\n" for c in kind.classes).encode())
+    record = {"kind": kind.name, "count": count, "size": list(size), "seed": seed}
+    write_whole(os.path.join(folder, RECORD), (json.dumps(record) + "\n").encode())
 
 
 def _name(fresh: str, place: str) -> None:

@@ -80,3 +80,32 @@ def test_a_folder_is_there_whole_or_not_at_all(tmp_path, monkeypatch):
         folder.make(kind, str(place), 4, size=(16, 20), seed=1, force=True)
     assert failures and sorted(p.relative_to(place) for p in place.rglob("*")) == before
     assert [p.name for p in tmp_path.iterdir()] == ["d"]
+
+
+def test_only_what_was_made_is_replaced(tmp_path):
+    """A folder with somebody's own files stays, with and without force."""
+    kind = find("shapes")
+    place = tmp_path / "d"
+    folder.make(kind, str(place), 3, size=(16, 20), seed=0)
+    record = (place / "made.json").read_text()
+    assert record == '{"kind": "shapes", "count": 3, "size": [16, 20], "seed": 0}\n'
+
+    def refused():
+        for force in (False, True):
+            with pytest.raises(OptionError, match=r"holds other files than a made data set"):
+                folder.make(kind, str(place), 3, size=(16, 20), seed=0, force=force)
+
+    for extra in ("thesis.txt", "train/thesis.txt", "train/images/holiday.png"):
+        (place / extra).write_text("mine")
+        refused()
+        assert (place / extra).read_text() == "mine"
+        (place / extra).unlink()
+    for broken in ("", "{}", "[]", '{"count": "x"}'):
+        (place / "made.json").write_text(broken)
+        refused()
+    (place / "made.json").unlink()
+    refused()
+    (place / "made.json").write_text(record)
+    (place / "train/images/1.png").unlink()
+    folder.make(kind, str(place), 3, size=(16, 20), seed=0, force=True)
+    assert (place / "train/images/1.png").exists()
