@@ -7,11 +7,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import cnntool
+from cnntool import blas as products
 from cnntool.backend import Backend, cupy_packages, gpus
 from cnntool.images.limits import in_words
 from cnntool.jobs.bench import PICTURE, NetworkSpeed, Timing
 from cnntool.machine import cores
-from cnntool.report.environment import blas, blas_threads
+from cnntool.report.environment import blas
 from cnntool.report.tables import Row
 
 NOISE = 1.3
@@ -128,8 +129,6 @@ class Report:
 
     def notes(self) -> Iterator[str]:
         """What to know about the figures."""
-        if not self.device.is_gpu and (note := oversubscribed(self.threads)):
-            yield note
         parts = (*self.network_parts, *self.filters)
         waited = max(parts, key=lambda part: part.waiting)
         noisy = max(parts, key=lambda part: part.noise)
@@ -143,17 +142,6 @@ class Report:
                 f"the machine is busy: the median time of {noisy.name} is {noisy.noise:.1f} times "
                 "the best; end other programs, or take more --seconds"
             )
-
-
-def oversubscribed(threads: int) -> str | None:
-    """What to say if matrix products start threads of their own beside ours."""
-    each, have = blas_threads() or 1, cores()
-    if each == 1 or threads * each <= have:
-        return None
-    return (
-        f"{blas()} uses {each} threads in each of {threads}, the machine has {have} cores; "
-        "set OPENBLAS_NUM_THREADS=1 (or that of your BLAS)"
-    )
 
 
 def facts(device: Backend) -> dict[str, str | int]:
@@ -172,7 +160,7 @@ def facts(device: Backend) -> dict[str, str | int]:
         "system": f"{platform.system()} {platform.release()} {platform.machine()}",
         "numpy": numpy.__version__,
         "blas": blas(),
-        "blas_threads": blas_threads() or "unknown",
+        "blas_threads": products.threads() or "unknown",
         "cores": cores(),
     }
     if device.is_gpu:

@@ -134,9 +134,7 @@ def plan(
     return Plan(options, data, f"{data.name}-{chosen}", tuple(notes), weights)
 
 
-def load_pictures(
-    source: str, asked: Mapping[str, Any], *, unlabelled: bool = False
-) -> Dataset:
+def load_pictures(source: str, asked: Mapping[str, Any], *, unlabelled: bool = False) -> Dataset:
     """The data set to learn from.
 
     Args:

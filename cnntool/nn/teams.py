@@ -24,6 +24,7 @@ from typing import Any
 import numpy as np
 
 from cnntool.backend import Array
+from cnntool.blas import one_thread
 from cnntool.ops import memory
 from cnntool.ops.normalization import AllReduce
 
@@ -105,12 +106,13 @@ class Team(ABC):
         Raises:
             Exception: What a part raised.
         """
-        if images < self.workers or self.workers == 1:
-            with self._pool.used():
-                return [self.work(Shard(0, slice(0, images), threads=self.workers), numbers)]
-        cuts = [images * t // self.workers for t in range(self.workers + 1)]
-        parts = [slice(cuts[t], cuts[t + 1]) for t in range(self.workers)]
-        return self._together(parts, numbers)
+        with one_thread():
+            if images < self.workers or self.workers == 1:
+                with self._pool.used():
+                    return [self.work(Shard(0, slice(0, images), threads=self.workers), numbers)]
+            cuts = [images * t // self.workers for t in range(self.workers + 1)]
+            parts = [slice(cuts[t], cuts[t + 1]) for t in range(self.workers)]
+            return self._together(parts, numbers)
 
 
 class ThreadTeam(Team):

@@ -189,6 +189,10 @@ def find_model(path: str | os.PathLike[str]) -> str:
 def _check_use(saved: SavedModel, where: str, tasks: Sequence[str]) -> None:
     if saved.task not in tasks:
         does = {"classify": "tells classes", "segment": "segments", "generate": "makes pictures"}
-        needed = {"classify": "a classifier", "segment": "one that segments", "generate": "a generator"}
+        needed = {
+            "classify": "a classifier",
+            "segment": "one that segments",
+            "generate": "a generator",
+        }
         wanted = " or ".join(needed[task] for task in tasks)
         raise OptionError(f"{where}: a model that {does[saved.task]}; {wanted} is needed here")

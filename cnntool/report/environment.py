@@ -10,7 +10,7 @@ import ctypes
 import os
 import platform
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
 
@@ -18,6 +18,7 @@ import numpy as np
 
 import cnntool
 from cnntool import backend
+from cnntool import blas as products
 from cnntool.errors import DeviceError
 from cnntool.files.names import one_line
 from cnntool.machine import cores
@@ -29,13 +30,6 @@ NOT_INSTALLED = "not installed"
 
 _VARIABLES = ("CNNTOOL_", "CUDA_", "CUPY_", "NVIDIA_VISIBLE_DEVICES")
 _CODECS = ("libjpeg_turbo", "zlib", "zlib_ng", "webp", "libtiff")
-_BLAS_NAMES = ("openblas", "mkl_rt", "blis", "flexiblas")
-_THREADS_OF_BLAS = (
-    *(f"{p}openblas_get_num_threads{s}" for p in ("scipy_", "") for s in ("64_", "_64", "")),
-    "MKL_Get_Max_Threads",
-    "bli_thread_get_num_threads",
-    "flexiblas_get_num_threads",
-)
 _NO_LIMIT = 2**60  # an older kernel writes a number above this for "no limit"
 
 
@@ -59,7 +53,7 @@ def facts() -> dict[str, str | int | float]:
         **_versions(),
         "codecs": _codecs(),
         "blas": blas(),
-        "blas_threads": blas_threads() or UNKNOWN,
+        "blas_threads": products.threads() or UNKNOWN,
         "cores": cores(),
         **_limits(),
         "memory_bytes": memory_bytes() or UNKNOWN,
@@ -103,41 +97,6 @@ def blas() -> str:
     if not isinstance(library, dict) or not library.get("name"):
         return UNKNOWN
     return f"{library['name']} {library.get('version', '')}".strip()
-
-
-def blas_threads() -> int | None:
-    """Threads that a matrix product uses now; None if the library does not tell.
-
-    Example:
-        >>> blas_threads() != 0
-        True
-    """
-    for path in _blas_libraries():
-        try:
-            library = ctypes.CDLL(path)  # loaded already: this only finds it again
-        except OSError:
-            continue
-        for name in _THREADS_OF_BLAS:
-            function = getattr(library, name, None)
-            if function is not None:
-                return int(function())
-    return None
-
-
-def _blas_libraries() -> Iterator[str]:
-    """Paths of loaded BLAS libraries, NumPy's own first."""
-    package = Path(np.__file__).parent
-    bundled = (package.parent / "numpy.libs", package / ".dylibs")  # Linux and Windows, macOS
-    for folder in bundled:
-        yield from (str(path) for path in sorted(folder.glob("*openblas*")))
-    try:
-        maps = Path("/proc/self/maps").read_text(encoding="utf-8", errors="surrogateescape")
-    except OSError:
-        return
-    loaded = {line.partition("/")[2] for line in maps.splitlines() if "/" in line}
-    for path in sorted(loaded):
-        if any(name in path.rpartition("/")[2] for name in _BLAS_NAMES):
-            yield "/" + path
 
 
 def memory_bytes() -> int | None:

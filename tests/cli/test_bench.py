@@ -31,7 +31,6 @@ def _calm(monkeypatch):
     """A machine that does nothing else: no notes about busy ones."""
     monkeypatch.setattr(bench_report, "NOISE", 1e9)
     monkeypatch.setattr(bench, "seconds_in_queue", lambda: 0.0)
-    monkeypatch.setattr(bench_report, "blas_threads", lambda: 1)
 
 
 @pytest.fixture
@@ -69,7 +68,7 @@ def test_json_names_versions_as_info_does(monkeypatch):
     known, found = facts(), as_json(*TINY)
     for name in ("cnntool", "python", "system", "numpy", "blas", "cores"):
         assert found[name] == known[name]
-    assert found["blas_threads"] == 1
+    assert found["blas_threads"] == known["blas_threads"]
 
 
 def test_json_of_filters(small_picture):
@@ -228,17 +227,6 @@ def test_waiting_for_cores_is_told(monkeypatch):
         "cnntool: the machine is busy: train waited 38% of the time for a core; "
         "end other programs, or take fewer --threads"
     ]
-
-
-def test_threads_of_blas_beside_ours_are_told(monkeypatch):
-    monkeypatch.setattr(bench_report, "blas_threads", lambda: 4)
-    monkeypatch.setattr(bench_report, "blas", lambda: "openblas 1")
-    monkeypatch.setattr(bench_report, "cores", lambda: 4)
-    assert done("bench", *TINY, "--threads", "2").errors == [
-        "cnntool: openblas 1 uses 4 threads in each of 2, the machine has 4 cores; "
-        "set OPENBLAS_NUM_THREADS=1 (or that of your BLAS)"
-    ]
-    assert done("bench", *TINY, "--threads", "1").stderr == ""
 
 
 # ------------------------------------------------------------------------------------ refusals

@@ -5,7 +5,6 @@ import os
 import pathlib
 import platform
 import re
-import subprocess
 import sys
 from importlib import metadata
 
@@ -95,25 +94,8 @@ def test_blas_as_numpy_was_built(monkeypatch):
     assert built({}) == UNKNOWN
 
 
-@pytest.mark.skipif("openblas" not in environment.blas(), reason="NumPy is not built on OpenBLAS")
-@pytest.mark.parametrize("threads", [1, 2])
-def test_threads_of_blas(threads):
-    if environment.cores() < threads:
-        pytest.skip("fewer cores than threads")
-    code = "from cnntool.report.environment import blas_threads; print(blas_threads())"
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        env={**os.environ, "OPENBLAS_NUM_THREADS": str(threads)},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert int(done.stdout) == threads
-
-
 def test_blas_that_does_not_tell(monkeypatch):
-    monkeypatch.setattr(environment, "_blas_libraries", lambda: iter(["/no/such/library.so"]))
-    assert environment.blas_threads() is None
+    monkeypatch.setattr(environment.products, "threads", lambda: None)
     assert facts()["blas_threads"] == UNKNOWN
 
 
