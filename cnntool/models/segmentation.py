@@ -47,12 +47,13 @@ def unet(widths: Sequence[int], *, norm: bool) -> Callable[[int], str]:
     return build
 
 
-def segnet(blocks: Sequence[tuple[int, int]]) -> Callable[[int], str]:
+def segnet(blocks: Sequence[tuple[int, int]], *, middle: int = 0) -> Callable[[int], str]:
     """Convolutions between pooling and unpooling to the same positions.
 
     Args:
         blocks: (maps, convolutions) of each level, the largest size first. On the way back the last
             convolution of a level gives the maps of the level above, or the classes.
+        middle: Convolutions of maps of the smallest size; the paper has none.
     """
 
     def convs(channels: int, count: int, indent: str) -> list[str]:
@@ -65,6 +66,8 @@ def segnet(blocks: Sequence[tuple[int, int]]) -> Callable[[int], str]:
         inside = indent + "  "
         if number + 1 < len(blocks):
             deeper = [*level(number + 1, inside), *convs(channels, 1, inside)]
+        elif middle:
+            deeper = convs(channels, middle, inside)
         else:
             deeper = [f"{inside}relu  # changes nothing here: maxima come out of a ReLU"]
         return [
@@ -91,7 +94,14 @@ MODELS = (
         2,
         unet((64, 128, 256, 512, 1024), norm=False),
     ),
-    Model("segnet", "small SegNet", _SEGNET, (3, 64, 64), 4, segnet(((32, 2), (64, 2), (128, 2)))),
+    Model(
+        "segnet",
+        "small SegNet",
+        _SEGNET,
+        (3, 64, 64),
+        4,
+        segnet(((16, 2), (48, 2), (96, 2)), middle=2),
+    ),
     Model(
         "segnet-vgg16",
         "SegNet of the paper: VGG-16 there and back",

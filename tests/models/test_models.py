@@ -129,6 +129,12 @@ def test_segnet_is_vgg16_there_and_back():
     assert len(pools) == 5
 
 
+def test_small_segnet():
+    """The paper's form, with two convolutions of the smallest maps."""
+    widths = [3, 16, 16, 48, 48, 96, 96, 96, 96, 96, 48, 48, 16, 16]
+    assert traced("segnet").params == convolutions(widths) + 9 * 16 * 4 + 4
+
+
 def test_unet_of_2015():
     widths = [64, 128, 256, 512, 1024]
     conv = lambda a, b, k: k * k * a * b + b  # noqa: E731
