@@ -6,11 +6,12 @@ are written as words, values and marks. Each language says what its pieces look 
 
 from __future__ import annotations
 
+import difflib
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 Value = TypeVar("Value")
 
@@ -171,3 +172,117 @@ class Cursor:
             return False
         after = self._tokens[self._next + 1]
         return after.kind == "mark" and after.text == "="
+
+
+class Setting(Protocol[Value]):
+    """What a word takes, as far as reading it goes."""
+
+    @property
+    def name(self) -> str:
+        """Its key."""
+
+    @property
+    def label(self) -> str:
+        """How it is called where it stands by its place; empty if it only has a key."""
+
+    @property
+    def kind(self) -> Kind[Value]:
+        """What it may be."""
+
+
+class Entry(Protocol[Value]):
+    """A word of a language, as far as reading it goes."""
+
+    @property
+    def word(self) -> str:
+        """How it is written."""
+
+    @property
+    def usage(self) -> str:
+        """How it is written with what it takes by place."""
+
+    @property
+    def settings(self) -> Sequence[Setting[Value]]:
+        """What it takes, those by place first."""
+
+
+class WordCursor(Cursor, Generic[Value]):
+    """Reads what follows a word: values by their place, and ``key=value``."""
+
+    @abstractmethod
+    def _error(self, message: str, place: Place) -> Exception:
+        """The language's error, which knows its place."""
+
+    @abstractmethod
+    def _keys(self, entry: Entry[Value]) -> str:
+        """What may be written ``key=value``, for messages: `` and p=…``."""
+
+    def _placed(self, entry: Entry[Value], values: dict[str, Value], start: Token) -> None:
+        """The value at hand, for the next setting that stands by its place."""
+        token = self._take()
+        placed = [setting for setting in entry.settings if setting.label]
+        free = [setting for setting in placed if setting.name not in values]
+        if not free:
+            takes = f"takes {entry.usage}" if placed else "takes no numbers"
+            raise self._error(
+                f"'{start.text}' at {start.place} has one value too many, {token} at "
+                f"{token.place}; it {takes}{self._keys(entry)}",
+                token.place,
+            )
+        values[free[0].name] = self._value(entry, free[0], free[0].label, token)
+
+    def _keyed(self, entry: Entry[Value], values: dict[str, Value], start: Token) -> None:
+        """The ``key=value`` at hand."""
+        key = self._take()
+        self._take()
+        name = key.text.lower()
+        setting = next((setting for setting in entry.settings if setting.name == name), None)
+        if setting is None:
+            raise self._unknown_key(entry, start, key)
+        if setting.name in values:
+            raise self._error(
+                f"{setting.name} of '{start.text}' is given twice, again at {key.place}; "
+                "leave one out",
+                key.place,
+            )
+        if self._token.kind not in ("word", "value") or self._follows_key():
+            raise self._error(
+                f"a value is missing after {key.text}= at {key.place}; it must be "
+                f"{setting.kind.form}",
+                key.place,
+            )
+        values[setting.name] = self._value(entry, setting, setting.name, self._take())
+
+    def _value(
+        self, entry: Entry[Value], setting: Setting[Value], name: str, token: Token
+    ) -> Value:
+        try:
+            return setting.kind.read(token.text)
+        except BadValue:
+            raise self._error(
+                f"{name} of '{entry.word}' is {token} at {token.place}; it must be "
+                f"{setting.kind.form}",
+                token.place,
+            ) from None
+
+    def _unknown_key(self, entry: Entry[Value], start: Token, key: Token) -> Exception:
+        names = [setting.name for setting in entry.settings]
+        near = difflib.get_close_matches(key.text.lower(), names, n=1, cutoff=0.5)
+        takes = ", ".join(names) if names else "no keys"
+        hint = f"did you mean '{near[0]}'?" if near else f"it takes {takes}"
+        return self._error(
+            f"'{start.text}' has no key '{shown(key.text)}' at {key.place}; {hint}", key.place
+        )
+
+
+def taker(entry: Entry[Value], text: str) -> Setting[Value] | None:
+    """The first setting of a word that takes ``text``."""
+    return next((setting for setting in entry.settings if _reads(setting, text)), None)
+
+
+def _reads(setting: Setting[Value], text: str) -> bool:
+    try:
+        setting.kind.read(text)
+    except BadValue:
+        return False
+    return True

@@ -16,9 +16,9 @@ from collections.abc import Sequence
 
 from cnntool.augment.amounts import Value
 from cnntool.augment.steps import Step, check_steps, normal_step
-from cnntool.augment.words import ALIASES, WORDS, Setting, Word, canonical
+from cnntool.augment.words import ALIASES, WORDS, Word, canonical
 from cnntool.errors import OptionError
-from cnntool.grammar import BadValue, Cursor, Place, Token, pieces, shown
+from cnntool.grammar import Entry, Place, Token, WordCursor, pieces, shown, taker
 
 EXAMPLE = "hflip p=0.5 | rotate 15 | brightness 0.2"
 
@@ -104,7 +104,7 @@ def _tokens(text: str) -> list[Token]:
     return pieces(text, _TOKEN, _stray)
 
 
-class _Parser(Cursor):
+class _Parser(WordCursor[Value]):
     def __init__(self, text: str) -> None:
         super().__init__(_tokens(text))
 
@@ -149,36 +149,12 @@ class _Parser(Cursor):
                 )
         return normal_step(entry, values, start.place)
 
-    def _placed(self, entry: Word, values: dict[str, Value], start: Token) -> None:
-        token = self._take()
-        free = [setting for setting in entry.placed if setting.name not in values]
-        if not free:
-            raise _error(
-                f"'{start.text}' at {start.place} has one value too many, {token} at "
-                f"{token.place}; it takes {entry.usage}{_keys(entry)}",
-                token.place,
-            )
-        values[free[0].name] = _value(entry, free[0], free[0].label, token)
+    def _error(self, message: str, place: Place) -> OptionError:
+        return _error(message, place)
 
-    def _keyed(self, entry: Word, values: dict[str, Value], start: Token) -> None:
-        key = self._take()
-        self._take()
-        setting = entry.setting(key.text.lower())
-        if setting is None:
-            raise _unknown_key(entry, start, key)
-        if setting.name in values:
-            raise _error(
-                f"{setting.name} of '{start.text}' is given twice, again at {key.place}; "
-                "leave one out",
-                key.place,
-            )
-        if self._token.kind not in ("word", "value") or self._follows_key():
-            raise _error(
-                f"a value is missing after {key.text}= at {key.place}; it must be "
-                f"{setting.kind.form}",
-                key.place,
-            )
-        values[setting.name] = _value(entry, setting, setting.name, self._take())
+    def _keys(self, entry: Entry[Value]) -> str:
+        names = [s.name for s in entry.settings if not s.label or s.name == "p"]
+        return f" and {', '.join(names)}=…"
 
     def _no_word(self) -> OptionError:
         token = self._token
@@ -211,40 +187,17 @@ class _Parser(Cursor):
             )
         hint = "put | between changes"
         if token.kind == "word":
-            setting = next((s for s in entry.settings if _reads(s, token.text)), None)
+            setting = taker(entry, token.text)
             hint = (
                 f"write {setting.name}={shown(token.text)}"
                 if setting
-                else f"'{start.text}' takes {entry.usage}{_keys(entry)}"
+                else f"'{start.text}' takes {entry.usage}{self._keys(entry)}"
             )
         elif token.text == "=":
             hint = "write key=value, such as p=0.5"
         return _error(
             f"unexpected {token} at {token.place} behind '{start.text}'; {hint}", token.place
         )
-
-
-def _reads(setting: Setting, text: str) -> bool:
-    try:
-        setting.kind.read(text)
-    except BadValue:
-        return False
-    return True
-
-
-def _value(entry: Word, setting: Setting, name: str, token: Token) -> Value:
-    try:
-        return setting.kind.read(token.text)
-    except BadValue:
-        raise _error(
-            f"{name} of '{entry.word}' is {token} at {token.place}; it must be {setting.kind.form}",
-            token.place,
-        ) from None
-
-
-def _keys(entry: Word) -> str:
-    """What may be written ``key=value``, for messages."""
-    return f" and {', '.join(s.name for s in entry.settings if not s.label or s.name == 'p')}=…"
 
 
 def _unknown(start: Token) -> OptionError:
@@ -260,13 +213,4 @@ def _unknown(start: Token) -> OptionError:
     )
     return _error(
         f"unknown word '{shown(start.text)}' at {start.place}; {hint}", start.place, near=words
-    )
-
-
-def _unknown_key(entry: Word, start: Token, key: Token) -> OptionError:
-    names = [setting.name for setting in entry.settings]
-    near = difflib.get_close_matches(key.text.lower(), names, n=1, cutoff=0.5)
-    hint = f"did you mean '{near[0]}'?" if near else f"it takes {', '.join(names)}"
-    return _error(
-        f"'{start.text}' has no key '{shown(key.text)}' at {key.place}; {hint}", key.place
     )

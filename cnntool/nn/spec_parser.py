@@ -15,7 +15,7 @@ from __future__ import annotations
 import difflib
 
 from cnntool.errors import SpecError
-from cnntool.grammar import BadValue, Cursor, Place, Token, shown
+from cnntool.grammar import BadValue, Entry, Place, Token, WordCursor, shown, taker
 from cnntool.nn.layer_values import normal_layer
 from cnntool.nn.layer_words import ALIASES, COMBINATORS, LAYERS, LayerWord, canonical
 from cnntool.nn.nodes import (
@@ -31,7 +31,6 @@ from cnntool.nn.nodes import (
     Skip,
     Value,
 )
-from cnntool.nn.settings import Setting
 from cnntool.nn.tokens import tokens
 from cnntool.nn.values import Pair, Whole
 
@@ -44,7 +43,7 @@ def error(message: str, place: Place) -> SpecError:
     return SpecError(message, line=place.line, column=place.column)
 
 
-class Parser(Cursor):
+class Parser(WordCursor[Value]):
     """Reads one text; :meth:`network` gives the tree.
 
     Args:
@@ -229,47 +228,12 @@ class Parser(Cursor):
             text = problem.message.removeprefix(f"{entry.word}: ")
             raise error(f"'{start.text}' at {start.place}: {text}", start.place) from None
 
-    def _placed(self, entry: LayerWord, values: dict[str, Value], start: Token) -> None:
-        token = self._take()
-        free = [setting for setting in entry.placed if setting.name not in values]
-        if not free:
-            takes = f"takes {entry.usage}" if entry.placed else "takes no numbers"
-            raise error(
-                f"'{start.text}' at {start.place} has one value too many, {token} at "
-                f"{token.place}; it {takes}{_keys(entry)}",
-                token.place,
-            )
-        values[free[0].name] = self._value(entry, free[0], free[0].label, token)
+    def _error(self, message: str, place: Place) -> SpecError:
+        return error(message, place)
 
-    def _keyed(self, entry: LayerWord, values: dict[str, Value], start: Token) -> None:
-        key = self._take()
-        self._take()
-        setting = entry.setting(key.text.lower())
-        if setting is None:
-            raise _unknown_key(entry, start, key)
-        if setting.name in values:
-            raise error(
-                f"{setting.name} of '{start.text}' is given twice, again at {key.place}; "
-                "leave one out",
-                key.place,
-            )
-        if self._token.kind not in ("word", "value") or self._follows_key():
-            raise error(
-                f"a value is missing after {key.text}= at {key.place}; it must be "
-                f"{setting.kind.form}",
-                key.place,
-            )
-        values[setting.name] = self._value(entry, setting, setting.name, self._take())
-
-    def _value(self, entry: LayerWord, setting: Setting, name: str, token: Token) -> Value:
-        try:
-            return setting.kind.read(token.text)
-        except BadValue:
-            raise error(
-                f"{name} of '{entry.word}' is {token} at {token.place}; it must be "
-                f"{setting.kind.form}",
-                token.place,
-            ) from None
+    def _keys(self, entry: Entry[Value]) -> str:
+        names = [setting.name for setting in entry.settings if not setting.label]
+        return f" and {', '.join(names)}=…" if names else ""
 
     def _bare_word(self, entry: LayerWord, start: Token) -> SpecError:
         token = self._token
@@ -280,11 +244,11 @@ class Parser(Cursor):
                 "between layers",
                 token.place,
             )
-        setting = next((s for s in entry.settings if _reads(s, token.text)), None)
+        setting = taker(entry, token.text)
         hint = (
             f"write {setting.name}={shown(token.text)}"
             if setting
-            else (f"write | between layers{_keys(entry) or f', {entry.usage} takes no keys'}")
+            else (f"write | between layers{self._keys(entry) or f', {entry.usage} takes no keys'}")
         )
         return error(
             f"unexpected word {token} at {token.place} behind '{start.text}'; {hint}", token.place
@@ -325,25 +289,3 @@ class Parser(Cursor):
             column=start.place.column,
             near=list(words),
         )
-
-
-def _reads(setting: Setting, text: str) -> bool:
-    try:
-        setting.kind.read(text)
-    except BadValue:
-        return False
-    return True
-
-
-def _keys(entry: LayerWord) -> str:
-    """What may be written ``key=value``, for messages."""
-    names = [setting.name for setting in entry.settings if not setting.label]
-    return f" and {', '.join(names)}=…" if names else ""
-
-
-def _unknown_key(entry: LayerWord, start: Token, key: Token) -> SpecError:
-    names = [setting.name for setting in entry.settings]
-    near = difflib.get_close_matches(key.text.lower(), names, n=1, cutoff=0.5)
-    takes = ", ".join(names) if names else "no keys"
-    hint = f"did you mean '{near[0]}'?" if near else f"it takes {takes}"
-    return error(f"'{start.text}' has no key '{shown(key.text)}' at {key.place}; {hint}", key.place)
