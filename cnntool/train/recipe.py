@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
@@ -17,10 +17,23 @@ class Recipe:
     Attributes:
         model: A built-in network.
         options: Of :class:`cnntool.train.options.Options`, by name.
+        unnormalised: What is otherwise where a network has no batch normalisation: rates that are
+            best with it stop all ReLUs without it.
     """
 
     model: str
     options: Mapping[str, Any]
+    unnormalised: Mapping[str, Any] = field(default_factory=dict)
+
+    def options_for(self, spec: str) -> dict[str, Any]:
+        """The options for a network.
+
+        Example:
+            >>> [PIXELS.options_for(spec)["lr"] for spec in ("conv 4 3 | batchnorm", "conv 4 3")]
+            [0.012, 0.002]
+        """
+        normalised = "batchnorm" in spec
+        return {**self.options, **({} if normalised else self.unnormalised)}
 
 
 MNIST = Recipe(
@@ -69,15 +82,16 @@ PIXELS = Recipe(
     model="unet",
     options=MappingProxyType(
         {
-            "epochs": 12,
+            "epochs": 28,
             "batch_size": 16,
             "optimizer": "adamw",
-            "lr": 3e-3,
+            "lr": 1.2e-2,
             "schedule": "onecycle",
-            "weight_decay": 0.01,
+            "weight_decay": 0.05,
             "loss": "both",
         }
     ),
+    unnormalised=MappingProxyType({"lr": 2e-3}),
 )
 
 FURTHER: Mapping[str, Any] = MappingProxyType(

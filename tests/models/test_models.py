@@ -130,8 +130,8 @@ def test_segnet_is_vgg16_there_and_back():
 
 
 def test_small_segnet():
-    """The paper's form, with two convolutions of the smallest maps."""
-    widths = [3, 16, 16, 48, 48, 96, 96, 96, 96, 96, 48, 48, 16, 16]
+    """Two levels of the paper's form around three residual pairs."""
+    widths = [3, 16, 16, 48, 48, 64, 64, 64, 64, 64, 64, 64, 48, 48, 16, 16]
     assert traced("segnet").params == convolutions(widths) + 9 * 16 * 4 + 4
 
 
