@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import ctypes
 import functools
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from threading import Lock
+from threading import Lock, local
 from typing import NamedTuple
 
 import numpy as np
@@ -74,6 +75,7 @@ def one_thread() -> Iterator[None]:
 _lock = Lock()
 _inside = 0
 _before = 1
+_mine = local()
 
 
 def _enter(found: _Threads) -> None:
@@ -84,14 +86,31 @@ def _enter(found: _Threads) -> None:
             if _before != 1:
                 found.set(1)
         _inside += 1
+        _mine.depth = getattr(_mine, "depth", 0) + 1
 
 
 def _leave(found: _Threads) -> None:
     global _inside
     with _lock:
         _inside -= 1
+        _mine.depth -= 1
         if not _inside and _before != 1:
             found.set(_before)
+
+
+def _after_fork() -> None:
+    """In a new process no thread is in here but the one that forked, if it is."""
+    global _lock, _inside
+    left = _inside - getattr(_mine, "depth", 0)
+    _lock = Lock()
+    _inside -= left
+    found = _found() if left and not _inside else None
+    if found is not None and _before != 1:
+        found.set(_before)
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
 
 
 @functools.cache

@@ -1,6 +1,7 @@
 """Threads of matrix products: how many there are, and one for a while."""
 
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -116,3 +117,37 @@ def test_worker_processes_too():
 
     with ProcessTeam(2, lambda shard, numbers: float(blas.threads())) as team:
         assert team.run(6) == [1.0, 1.0]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="processes are forked")
+def test_a_fork_beside_a_thread_that_is_inside(four):
+    """The new process has no such thread: the number is what it was, and nobody waits."""
+    inside, leave = threading.Event(), threading.Event()
+
+    def other():
+        with blas.one_thread():
+            inside.set()
+            leave.wait(10)
+
+    thread = threading.Thread(target=other)
+    thread.start()
+    assert inside.wait(10)
+    blas._lock.acquire()
+    try:
+        child = os.fork()
+        if not child:
+            signal.alarm(10)
+            with blas.one_thread():
+                alone = blas.threads() == 1
+            os._exit(0 if alone and blas.threads() == 4 else 1)
+    finally:
+        blas._lock.release()
+        leave.set()
+        thread.join()
+    assert os.waitpid(child, 0)[1] == 0
+    with blas.one_thread():
+        child = os.fork()
+        if not child:
+            os._exit(blas.threads())  # inside of it, as workers are
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 1
+    assert blas.threads() == 4

@@ -97,12 +97,13 @@ class NumberRanges(click.ParamType):  # type: ignore[type-arg]
 
     Args:
         what: What is numbered.
+        repeated: Whether a number that is named twice is kept twice.
     """
 
     name = "numbers"
 
-    def __init__(self, what: str) -> None:
-        self.what = what
+    def __init__(self, what: str, *, repeated: bool = False) -> None:
+        self.what, self.repeated = what, repeated
 
     def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:
         """The form for the help."""
@@ -112,7 +113,7 @@ class NumberRanges(click.ParamType):  # type: ignore[type-arg]
         """``0-2,5`` -> (0, 1, 2, 5)."""
         if isinstance(value, tuple | list):
             return tuple(value)
-        numbers: dict[int, None] = {}
+        numbers: list[int] = []
         for part in str(value).split(","):
             match = re.fullmatch(r"\s*(\d{1,20})\s*(?:-\s*(\d{1,20})\s*)?", part, re.ASCII)
             first, last = (int(match[1]), int(match[2] or match[1])) if match else (1, 0)
@@ -122,8 +123,8 @@ class NumberRanges(click.ParamType):  # type: ignore[type-arg]
                 self.fail(f"'{value}': {self.what} go up to {LARGEST_NUMBER}")
             if len(numbers) + last - first >= MOST_NUMBERS:
                 self.fail(f"'{value}' are more than {MOST_NUMBERS} {self.what}")
-            numbers |= dict.fromkeys(range(first, last + 1))
-        return tuple(numbers)
+            numbers += range(first, last + 1)
+        return tuple(numbers if self.repeated else dict.fromkeys(numbers))
 
 
 class Finite(click.types.FloatParamType):

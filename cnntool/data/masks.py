@@ -238,13 +238,14 @@ def _classes(
     """Names of the classes; masks of black and white become 0 and 1 in place."""
     counts = sum((np.bincount(mask.reshape(-1), minlength=256) for mask in masks), np.zeros(256))
     present = np.flatnonzero(counts)
-    if set(present.tolist()) == {0, IGNORED}:
+    names = tuple(fixed) or class_file(folder)
+    # with more names than two, white means what it always means: no class
+    if set(present.tolist()) == {0, IGNORED} and len(names) in (0, 2):
         for mask in masks:
             mask[mask == IGNORED] = 1
         present = np.array([0, 1])
     present = present[present != IGNORED]
     highest = int(present[-1]) if len(present) else 0
-    names = tuple(fixed) or class_file(folder)
     if names and highest >= len(names):
         raise ModelFileError(
             f"{quote(folder)}: class {highest} in a mask is out of range: {len(names)} classes are "

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
 from typing import Any
 
 from numpy.typing import NDArray
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 from cnntool.data.dataset import Dataset
 from cnntool.errors import NameNotFound, OptionError
 from cnntool.files import quote
+from cnntool.models import MODELS
 from cnntool.nn.layer_rows import LayerRow
 from cnntool.nn.nodes import Chain, Layer
 from cnntool.nn.saved_model import SavedModel
@@ -59,7 +61,12 @@ class Start:
     def data(self) -> dict[str, Any]:
         """How pictures are brought to what the model takes."""
         how = self.saved.preprocessing
-        return {"size": self.saved.input[1:], "color": how.color, "fit": how.fit}
+        return {
+            "size": self.saved.input[1:],
+            "color": how.color,
+            "fit": how.fit,
+            "preprocessing": asdict(how),
+        }
 
     def fitted(
         self, dataset: Dataset, freeze: Sequence[str], *, new_head: bool
@@ -106,7 +113,6 @@ class Start:
             "start": self.path,
             "new_head": new_head,
             "freeze": frozen(found, freeze),
-            "preprocessing": asdict(saved.preprocessing),
         }
         return options, weights
 
@@ -120,7 +126,15 @@ def begins(model: str | None, asked: Mapping[str, Any]) -> bool:
         return False
     if is_pretrained(model):
         return bool(asked.get("freeze") or asked.get("new_head"))
-    return Path(model).is_dir() or model.endswith(".safetensors")
+    if model in MODELS:
+        return False
+    there = os.path.exists(model)  # noqa: PTH110 - false for texts that are no path at all
+    return there or model.endswith(".safetensors") or _is_path(model)
+
+
+def _is_path(text: str) -> bool:
+    """Whether a text that names nothing can only be a path: runs/mnist."""
+    return re.fullmatch(r"[^@|()=\s][^|()=\s]*", text) is not None and "/" in text
 
 
 def frozen(rows: Sequence[LayerRow], asked: Sequence[str]) -> tuple[str, ...]:

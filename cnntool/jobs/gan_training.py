@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from cnntool.backend import Backend
 from cnntool.data.dataset import Dataset
-from cnntool.errors import ModelFileError, OptionError
+from cnntool.errors import ModelFileError, OptionError, SystemFailure
 from cnntool.files import quote
 from cnntool.images.reading import decode
 from cnntool.images.writing import encode
@@ -114,7 +114,7 @@ def plan(
         spec = parse_gan(model)
         width = _width(spec.condition, data)
     pairs(spec, data.shape, width)  # they must fit
-    _check_data(spec, data)
+    _check_data(spec, data, asked)
     recipe = RECIPES[name]
     options = GanOptions(
         dataset=source,
@@ -144,8 +144,15 @@ def _width(condition: str, data: Dataset) -> int:
     return len(data.classes) if condition == "class" else 0
 
 
-def _check_data(spec: GanSpec, data: Dataset) -> None:
-    """Refuse conditions that these pictures cannot be turned into."""
+def _check_data(spec: GanSpec, data: Dataset, asked: Mapping[str, Any]) -> None:
+    """Refuse conditions that these pictures cannot be turned into, and what means nothing."""
+    if len(data.train) < 2:
+        raise OptionError("a generator learns from 2 pictures or more; there is one")
+    if asked.get("content") and not (spec.of_pictures or any(s.adds for s in spec.stages)):
+        raise OptionError(
+            "--content compares a made picture with the true one; this generator gets no picture, "
+            "so there is none"
+        )
     if spec.of_pictures:
         some = data.train.images[:1].transpose(1, 2, 3, 0).astype(np.float32)
         context_of(spec.condition, some)
@@ -232,9 +239,12 @@ class _GanWatch(Watch):
         """See :class:`cnntool.train.adversarial.GanWatcher`."""
         session = self.session
         assert isinstance(session, AdversarialSession)
-        name = f"epoch-{row['epoch']:03}.png"
-        run_folder.write_sample(self.folder, name, encode(sheet(session, session.shown), "png"))
         super().epoch(row)
+        name = f"epoch-{row['epoch']:03}.png"
+        try:
+            run_folder.write_sample(self.folder, name, encode(sheet(session, session.shown), "png"))
+        except SystemFailure as error:
+            self.display.note(f"{error.message}; training goes on without this picture")
 
 
 def sheet(session: AdversarialSession, pictures: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -242,7 +252,7 @@ def sheet(session: AdversarialSession, pictures: NDArray[np.uint8]) -> NDArray[n
 
     Of pictures there are fewer, each below what it was made of and above the true one.
     """
-    side = max(pictures.shape[2:])
+    side = max(session.dataset.shape[1:])  # of the last stage: all sheets make one film
     cell = side * max(1, 56 // side)
     if not session.spec.of_pictures:
         return grid(list(map(planes_to_pixels, pictures)), columns=_COLUMNS, cell=cell, gap=4)
@@ -262,6 +272,13 @@ def _finish(session: AdversarialSession, folder: str) -> Outcome:
     outcome = Outcome(folder)
     options, progress = session.options, session.progress
     maker = session.sampler()
+    begun = progress.epoch > progress.stage * options.epochs or progress.batch > 0
+    learned, stages = progress.stage + begun, len(session.pairs)
+    if 0 < learned < stages:
+        outcome.notes.append(
+            f"{learned} of {stages} stages have learned: until the others have, the model's "
+            "pictures are noise"
+        )
     compared = compare(maker, session.dataset) if session.spec.of_pictures else None
     run = results.facts(
         session.dataset,

@@ -3,6 +3,7 @@
 # names stay strings: bytes that are no text pass through
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from cnntool.files import complaint, natural_key, quote, system_failure, write_w
 from cnntool.files.atomic import exists_error
 from cnntool.images.formats import FORMATS
 from cnntool.images.picture import Picture
-from cnntool.images.reading import decode, read_bytes
+from cnntool.images.reading import read_bytes
 from cnntool.images.writing import encode
 from cnntool.predict.generator import GROUP, Generator, samples_of
 from cnntool.report.film import film, shown_of
@@ -54,10 +55,10 @@ class Wish:
 
         Example:
             >>> Wish(3).name(2), Wish(3, other=4, share=2500).name(1)
-            ('03', '3-4-2500')
+            ('03', '3-4-02500')
         """
         seed = f"{self.seed:0{digits}}"
-        return seed if self.other is None else f"{seed}-{self.other:0{digits}}-{self.share:04}"
+        return seed if self.other is None else f"{seed}-{self.other:0{digits}}-{self.share:05}"
 
 
 def wishes(
@@ -133,12 +134,18 @@ def read_vectors(path: str, generator: Generator) -> NDArray[np.float32]:
         OptionError: It holds no vectors of the generator's length.
     """
     try:
-        found = decode(read_bytes(path)).pixels
+        data = read_bytes(path)
     except InputError as error:
         raise InputError(complaint(path, error.message), path=path) from error
+    try:
+        found = np.lib.format.read_array(io.BytesIO(data), allow_pickle=False)
+    except (ValueError, EOFError, TypeError, MemoryError, OverflowError) as error:
+        message = complaint(path, "no array of numbers as numpy.save writes them")
+        raise InputError(message, path=path) from error
     width = generator.generation.width
-    if found.ndim != 2 or found.shape[1] != width or not np.isfinite(found).all():
-        shape = "x".join(map(str, found.shape))
+    fits = found.dtype.kind in "iufb" and found.ndim == 2 and found.shape[1] == width
+    if not fits or not np.isfinite(found).all():
+        shape = "x".join(map(str, found.shape)) or "no"
         raise OptionError(
             f"{quote(path)}: {shape} numbers; vectors of {width} are needed, one a row, all finite"
         )

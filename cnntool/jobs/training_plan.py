@@ -35,7 +35,7 @@ from cnntool.nn.facts import times
 from cnntool.nn.gan_spec import parse_gan
 from cnntool.nn.nodes import Chain, Layer
 from cnntool.nn.shapes import trace
-from cnntool.nn.spec import Spec, format_spec
+from cnntool.nn.spec import Spec, format_spec, parse
 from cnntool.train import checkpoint, run_folder
 from cnntool.train.gan_options import GanOptions
 from cnntool.train.hog_logreg import NAME as HOG
@@ -115,7 +115,7 @@ def plan(
         chosen = name if name in MODELS else "custom"
         text = _with_dropout(spec, asked.get("dropout"))
         fitted = {"spec": text, "input": data.shape}
-        defaults = recipe.options_for(text)
+        defaults = recipe.options_for(format_spec(parse(text)))
     # another network than the recipe was chosen for still learns with its options
     options = Options(
         dataset=source,
@@ -132,7 +132,9 @@ def plan(
         raise OptionError(
             "--patience looks at validation pictures, and there are none; add --val-split 0.1"
         )
-    return Plan(options, data, f"{data.name}-{chosen}", tuple(notes), weights)
+    # beside the run that it begins with, not over it
+    name = f"{data.name}-{chosen}" + ("-tuned" if start is not None else "")
+    return Plan(options, data, name, tuple(notes), weights)
 
 
 def load_pictures(source: str, asked: Mapping[str, Any], *, unlabelled: bool = False) -> Dataset:
@@ -155,6 +157,8 @@ def load_pictures(source: str, asked: Mapping[str, Any], *, unlabelled: bool = F
         limit=asked.get("limit"),
         val_split=asked.get("val_split", 0.0),
         seed=asked.get("seed", 0),
+        # what a model that is trained further was framed with
+        background=(asked.get("preprocessing") or {}).get("background"),
         unlabelled=unlabelled,
     )
 
@@ -268,7 +272,7 @@ def resumed(
         raise OptionError(
             f"{quote(folder)} has trained {_where(found)} already; --epochs must be more"
         )
-    reason = _fixed(found)
+    reason = _fixed(found, epochs)
     if reason:
         raise ModelFileError(f"{quote(folder)} cannot be extended to {epochs} epochs: {reason}")
     longer: dict[str, int] = {"epochs": epochs}
@@ -283,12 +287,14 @@ def _where(found: checkpoint.Checkpoint[Any, Any]) -> str:
     return f"{progress.epoch} epoch{'s' if progress.epoch != 1 else ''}{more}"
 
 
-def _fixed(found: checkpoint.Checkpoint[Any, Any]) -> str:
+def _fixed(found: checkpoint.Checkpoint[Any, Any], epochs: int) -> str:
     """Why a training cannot become longer or shorter; empty if it can."""
-    options = found.options
+    options, progress = found.options, found.progress
     if isinstance(options, GanOptions):
-        if found.progress.stage and len(parse_gan(options.spec).stages) > 1:
-            return "its first stages are complete, and all have equally many; start anew"
+        staged = len(parse_gan(options.spec).stages) > 1
+        if staged and (progress.stage or epochs <= progress.epoch):
+            done = "its first stages are" if progress.stage > 1 else "its first stage is"
+            return f"{done} complete, and all have equally many; start anew"
         return ""
     if found.progress.stopped_early:
         return f"it has ended by --patience {options.patience}; start anew without it"

@@ -333,7 +333,7 @@ class _Part:
         if self.batch.judged and self.context is not None:
             pictures = array_module(pictures).concatenate([pictures, self.context])
         run = self._run(network, name, input_gradient=name is None)
-        return network.forward(pictures, run)
+        return network.forward(pictures, run, logits=True)
 
     def _run(self, network: Network, name: str | None, input_gradient: bool = False):  # type: ignore[no-untyped-def]
         gradients = None

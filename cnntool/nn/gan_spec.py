@@ -38,7 +38,7 @@ from itertools import pairwise
 from cnntool.errors import SpecError
 from cnntool.grammar import shown
 from cnntool.nn.facts import Shape, times
-from cnntool.nn.nodes import Chain
+from cnntool.nn.nodes import Chain, Layer
 from cnntool.nn.shapes import trace
 from cnntool.nn.spec import parse
 from cnntool.nn.tokens import MAX_TEXT
@@ -289,6 +289,12 @@ def pairs(spec: GanSpec, shape: tuple[int, int, int], width: int) -> list[Pair]:
         judged = (channels + context, *stage.size)
         name = f"stage {number + 1}, " if len(spec.stages) > 1 else ""
         generator = _fitted(stage.generator, input, (channels, *stage.size), f"{name}generator")
+        last = generator.items[-1]
+        if isinstance(last, Layer) and last.word in ("sigmoid", "softmax"):
+            raise SpecError(
+                f"{name}generator: it ends in {last.word}, which makes 0 to 1; samples are -1 to "
+                "1, so take tanh"
+            )
         discriminator = _fitted(stage.discriminator, judged, (width + 1,), f"{name}discriminator")
         found.append(Pair(stage, generator, input, discriminator, judged, context))
     return found

@@ -11,7 +11,6 @@ averaging in GAN training).
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Mapping
 from dataclasses import replace
@@ -36,6 +35,7 @@ from cnntool.train.checkpoint import Checkpoint
 from cnntool.train.gan_batches import GanBatches, Pictures
 from cnntool.train.gan_health import complaints, spread, wins
 from cnntool.train.gan_options import GAN_ROW_NAMES, GanOptions, GanProgress
+from cnntool.train.session import HOPELESS
 
 MEMORY = 0.999
 """Share of the running mean that goes on at each step, after the first ones."""
@@ -182,7 +182,10 @@ class AdversarialSession:
                 own = _under(state, f"{name}/")
                 optimiser.load_state({key: xp.asarray(value) for key, value in own.items()})
         loss = GanLoss(
-            kind=options.gan_loss, smoothing=options.label_smoothing, content=options.content
+            kind=options.gan_loss,
+            smoothing=options.label_smoothing,
+            # without a picture that is made larger or mended there is no true one
+            content=options.content if pair.context else 0.0,
         )
         self._step = AdversarialStep(
             self.generator,
@@ -241,7 +244,8 @@ class AdversarialSession:
             values |= {name: made[name] for name in ("g_loss", "content", "kl")}
             self._average()
             images = int(pictures[1].shape[-1])
-            if not math.isfinite(values["d_loss"] + values["g_loss"]):
+            # beyond that it never comes back, long before numbers are infinite
+            if not all(abs(value) < HOPELESS for value in values.values()):
                 raise Diverged(
                     f"training diverged in epoch {progress.epoch + 1}, step {progress.step + 1}: "
                     f"losses {values['d_loss']:g} and {values['g_loss']:g}; take a smaller --lr"

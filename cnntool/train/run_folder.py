@@ -28,7 +28,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from cnntool.errors import CnntoolError, ModelFileError, OptionError
-from cnntool.files import probe, quote, sweep_stale, system_failure, write_whole
+from cnntool.files import natural_key, probe, quote, sweep_stale, system_failure, write_whole
 from cnntool.train import checkpoint
 
 MODEL, METRICS, RUN = "model.safetensors", "metrics.csv", "run.json"
@@ -92,6 +92,19 @@ def reopen(folder: str) -> None:
         probe(folder)
     except OSError as error:
         raise system_failure(folder, error, "takes no files") from error
+
+
+def check_apart(folder: str, model: str) -> None:
+    """Refuse to clear the folder of the model that a training begins with.
+
+    Raises:
+        OptionError: The model lies there.
+    """
+    if _inside(model, folder):
+        raise OptionError(
+            f"{quote(folder)} holds {quote(model)}, which the training begins with; choose another "
+            "folder with -o"
+        )
 
 
 def _inside(folder: str, data: str) -> bool:
@@ -202,7 +215,7 @@ def _sample_names(folder: str) -> list[str]:
         names = os.listdir(os.path.join(folder, SAMPLE_FOLDER))
     except (FileNotFoundError, NotADirectoryError):
         return []
-    return sorted(name for name in names if re.fullmatch(r"epoch-\d+\.png", name))
+    return sorted((n for n in names if re.fullmatch(r"epoch-\d+\.png", n)), key=natural_key)
 
 
 def write_sample(folder: str, name: str, data: bytes) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from cli_runner import done, refused
+from PIL import Image
 from small_generators import plain
 from small_generators import saved as saved_generator
 from trained_models import SPEC, bars, trained
@@ -20,6 +21,7 @@ from training_runs import (
     write_npz,
 )
 
+from cnntool.data.loading import load
 from cnntool.nn.modelfile import load_model, save_model
 from cnntool.predict.model import TrainedModel
 
@@ -179,3 +181,46 @@ def test_networks_without_a_last_layer():
 def test_layers_complete():
     found = json.loads(done("shape", "m.safetensors", "--json").text)
     assert any(layer["params"] for layer in found["layers"])
+
+
+def test_the_model_is_not_cleared_away():
+    write_npz()
+    train("bars.npz", "r")
+    for output in ("r", "./r/"):
+        line = refused(2, "train", "bars.npz", "--model", "r", *FAST, "-o", output, "-f")
+        assert "holds 'r', which the training begins with; choose another folder with -o" in line
+    assert Path("r/model.safetensors").exists()
+    result = done("train", "bars.npz", "--model", "r", *FAST, "-q")
+    assert result.lines[0] == os.path.join("runs", "bars-custom-tuned", "model.safetensors")
+
+
+def test_names_of_networks_before_folders():
+    """And what can only be a path is no specification."""
+    Path("lenet5").mkdir()
+    assert "model = lenet5" in done("train", "mnist", "--model", "lenet5", "--dry-run").lines
+    assert "'runs/none': no such file" in refused(1, "train", "mnist", "--model", "runs/none")
+    Path("m.bin").write_bytes(Path("m.safetensors").read_bytes())
+    write_npz(classes=np.array(trained().classes))
+    done("train", "bars.npz", "--model", "m.bin", *FAST, "-o", "b")
+
+
+def test_frames_are_those_of_the_model(rng):
+    """Dark ones on light pictures too: what training sees is what prediction sees."""
+
+    def write(folder, ink, paper):
+        for label, turned in (("a", False), ("b", True)):
+            Path(folder, label).mkdir(parents=True)
+            for n in range(10):
+                pixels = np.full((20, 12), paper, np.uint8)
+                (pixels.T if turned else pixels)[4:7] = ink
+                Image.fromarray(pixels).save(f"{folder}/{label}/{n}.png")
+
+    write("dark", 255, 0)
+    write("light", 0, 255)
+    options = ("--model", "conv 4 3 | relu | flatten | dense 2", *FAST, "-q")
+    done("train", "dark", "--size", "20x20", "--fit", "pad", *options, "-o", "r")
+    assert TrainedModel.load("r").saved.preprocessing.background == 0
+    done("train", "light", "--model", "r", *FAST, "--epochs", 2, "--stop-after", 1, "-o", "s")
+    seen = load("light", size=(20, 20), fit="pad", background=0.0)
+    assert report("s")["data"]["fingerprint"] == seen.fingerprint
+    done("train", "--resume", "s", "--threads", 1)  # the same data again

@@ -83,6 +83,25 @@ def test_without_classes_files_lie_together():
     )
 
 
+def test_files_of_vectors():
+    path = model("vector")
+    for array, message in (
+        (np.zeros(3), "3 numbers; vectors of 3 are needed, one a row, all finite"),
+        (np.zeros((2, 4)), "2x4 numbers; vectors of 3 are needed, one a row, all finite"),
+        (np.full((2, 3), np.nan), "2x3 numbers; vectors of 3 are needed, one a row, all finite"),
+        (np.array([["a", "b", "c"]]), "1x3 numbers; vectors of 3 are needed"),
+    ):
+        np.save("v.npy", array)
+        assert message in refused(2, "generate", path, "--vectors", "v.npy", "-o", "x.png")
+    np.save("v.npy", np.array([None]), allow_pickle=True)
+    words = "'v.npy': no array of numbers as numpy.save writes them"
+    assert words in refused(1, "generate", path, "--vectors", "v.npy", "-o", "x.png")
+    Path("v.npy").write_bytes(b"no array")
+    assert words in refused(1, "generate", path, "--vectors", "v.npy", "-o", "x.png")
+    np.save("v.npy", np.zeros((70_000, 3)))  # more than a picture may have rows
+    done("generate", path, "--vectors", "v.npy", "--count", 2, "-o", "x.png")
+
+
 def test_nothing_is_overwritten():
     path = model()
     done("generate", path, "--seeds", "0-1", "-o", "d/")
@@ -160,7 +179,8 @@ def test_pictures_that_fill_no_rows():
         assert len(shown) == 1, count
         done("generate", path, "--count", count, "-o", "g.gif", "-f")
         with Image.open("g.gif") as film:
-            assert film.n_frames == count and film.size == (112 + 8, 112 + 8)
+            # two are one of each of two classes, side by side
+            assert (film.n_frames, film.width) == {1: (1, 120), 2: (1, 236), 4: (4, 120)}[count]
 
 
 def test_options_that_a_form_has_no_use_for():
@@ -179,12 +199,22 @@ def test_ways_between_seeds():
     path = model("plain")
     result = done("generate", path, "--interpolate", "--seeds", "3,8,1", "--steps", 4, "-o", "d/")
     assert len(result.lines) == 2 * 4 + 1
-    assert result.lines[0] == "d/0003-0008-0000.png"
+    assert result.lines[0] == "d/0003-0008-00000.png"
     assert result.lines[-1] == "d/0008-0001-10000.png"
     first, second, third = expected(path, [3, 8, 1])
     np.testing.assert_array_equal(pixels(result.lines[0]), first)
     np.testing.assert_array_equal(pixels(result.lines[4]), second)
     np.testing.assert_array_equal(pixels(result.lines[-1]), third)
+
+
+def test_a_way_may_come_back():
+    """And names sort as pictures follow each other."""
+    options = ("--interpolate", "--seeds", "3,8,3", "--steps", 2)
+    result = done("generate", model("plain"), *options, "-o", "d/")
+    assert len(result.lines) == 5
+    np.testing.assert_array_equal(pixels(result.lines[0]), pixels(result.lines[-1]))
+    assert result.lines[:2] == sorted(result.lines[:2])
+    assert len(done("generate", model("plain"), "--seeds", "3,8,3", "-o", "e/").lines) == 2
 
 
 def test_films():

@@ -14,6 +14,7 @@ from training_runs import bytes_of, metrics, report, without_matplotlib
 
 from cnntool.models.adversarial import GANS
 from cnntool.predict.generator import Generator
+from cnntool.train import run_folder
 
 ONE = """
 latent 6
@@ -179,12 +180,25 @@ def test_stages_cannot_be_made_longer():
     """Those that are complete would have had more epochs."""
     done("train", write_npz(), "--model", "stackgan", *FAST, "-o", "r")
     line = refused(4, "train", "--resume", "r", "--epochs", 2, "--threads", 1)
-    assert "cannot be extended to 2 epochs: its first stages are complete, and all have" in line
+    assert "cannot be extended to 2 epochs: its first stage is complete, and all have" in line
+
+
+def test_fewer_epochs_end_no_stage():
+    """As many as the first stage has had would leave nothing for the second one."""
+    options = (*FAST, "--epochs", 3, "--stop-after", 2)
+    done("train", write_npz(), "--model", "stackgan", *options, "-o", "r")
+    line = refused(4, "train", "--resume", "r", "--epochs", 2, "--threads", 1)
+    assert "cannot be extended to 2 epochs: its first stage is complete, and all have" in line
+    done("train", "--resume", "r", "--epochs", 4, "--threads", 1)
+    assert [row["stage"] for row in metrics("r")] == ["1"] * 4 + ["2"] * 4
 
 
 def test_stopped_in_the_first_stage():
-    """What there is makes pictures already."""
-    done("train", write_npz(), "--model", "stackgan", *FAST, "--stop-after", 1, "-o", "r")
+    """What there is makes pictures already, poor ones."""
+    result = done("train", write_npz(), "--model", "stackgan", *FAST, "--stop-after", 1, "-o", "r")
+    assert "1 of 2 stages have learned: until the others have, the model's pictures are noise" in (
+        result.stderr
+    )
     assert report("r")["complete"] is False
     assert len(metrics("r")) == 1
     done("generate", "r", "-o", "g.png")
@@ -200,6 +214,42 @@ def test_divergence_keeps_what_was_finite():
     assert result.status == 5
     assert "training diverged in epoch 1, step" in result.stderr
     assert "take a smaller --lr" in result.stderr
+
+
+def test_divergence_is_seen_before_numbers_are_infinite():
+    result = invoke("train", write_npz(), "--model", "dcgan", *FAST, "--lr", 1e9, "-o", "r")
+    assert result.status == 5
+    assert "training diverged in epoch 1" in result.stderr
+    assert not Path("r/model.safetensors").exists()
+
+
+def test_a_last_sigmoid_of_the_discriminator_is_that_of_its_loss():
+    source, text = write_npz(), ONE.rstrip() + " | sigmoid\n"
+    done("train", source, "--model", write(), *FAST, "-o", "r")
+    done("train", source, "--model", write(text=text), *FAST, "-o", "s")
+    plain, ended = (Generator.load(name).networks[0].state() for name in ("r", "s"))
+    assert all(np.array_equal(plain[name], ended[name]) for name in plain)
+
+
+def test_pictures_that_cannot_be_written_end_no_training():
+    Path("r").mkdir()
+    Path("r/samples").write_text("in the way")
+    result = done("train", write_npz(), "--model", write(), *FAST, "--epochs", 2, "-o", "r", "-f")
+    assert "training goes on without this picture" in result.stderr
+    assert len(metrics("r")) == 2
+    assert Path("r/samples").read_text() == "in the way"
+
+
+def test_sheets_of_all_stages_are_equally_large():
+    done("train", write_npz(), "--model", "lapgan", *FAST, "-o", "r")
+    assert len({size_of(path) for path in Path("r/samples").iterdir()}) == 1
+
+
+def test_the_film_is_in_the_order_of_epochs():
+    Path("samples").mkdir()
+    for number in (999, 1000, 2):
+        Path(f"samples/epoch-{number:03}.png").write_bytes(str(number).encode())
+    assert run_folder.samples(".") == [b"2", b"999", b"1000"]
 
 
 def test_changed_data():
@@ -228,6 +278,8 @@ def test_dry_run():
         (("--augment", "hflip"), "--augment means nothing to the training of a generator"),
         (("--condition", "superres"), "unknown condition of dcgan 'superres'"),
         (("--batch-size", 1), "--batch-size must be from 2 to 1000000, got 1"),
+        (("--content", 3), "--content compares a made picture with the true one; this generator"),
+        (("--limit", 1), "a generator learns from 2 pictures or more; there is one"),
         (("--size", "7x8"), "dcgan makes pictures whose sides are divisible by 4, got 7"),
     ],
 )

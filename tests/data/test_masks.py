@@ -220,3 +220,15 @@ def test_a_class_beyond_the_names(pair, folder):
     pair("1", MASK)
     (folder / "d" / "classes.txt").write_text("a\nb\n")
     refused("class 2 in a mask is out of range: 2 classes are 0 to 1")
+
+
+def test_white_is_no_class_where_there_are_more_than_two(pair, folder):
+    """As it is in a mask that shows the others."""
+    pair("1", [[0, 255, 0]])
+    assert load("d", one_class=True).classes == ("0", "1")
+    (folder / "d" / "classes.txt").write_text("road\nhouse\ntree\n")
+    data = load("d", one_class=True)
+    assert data.classes == ("road", "house", "tree")
+    assert data.train.labels.tolist() == [[[0, IGNORED, 0]]]
+    (folder / "d" / "classes.txt").write_text("road\nhouse\n")
+    assert load("d").train.labels.tolist() == [[[0, 1, 0]]]

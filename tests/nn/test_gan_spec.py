@@ -114,6 +114,8 @@ def test_texts_that_say_nothing(text, message):
          "discriminator: from 1×4×6 it makes 2 numbers; needed: 1 number"),
         (TWO.replace("conv 1 3", "conv 2 3"), (1, 7, 12), 3, "stage 2, generator: from 4×7×12 it"),
         (TWO, (1, 7, 12), 5, "stage 1, discriminator: from 1×4×6 it makes 4 numbers; needed: 6 "),
+        (TEXT.replace("\ndiscriminator", " | sigmoid\ndiscriminator"), (1, 4, 6), 0,
+         "generator: it ends in sigmoid, which makes 0 to 1; samples are -1 to 1, so take tanh"),
         (TEXT.replace("dense 24", "dnse 24"), (1, 4, 6), 0, "generator: unknown layer 'dnse'"),
     ],
 )  # fmt: skip

@@ -46,7 +46,7 @@ _CORNERS = tuple(range(4))
 @click.argument("model", metavar="MODEL", type=click.Path())
 @option(
     "--seeds",
-    type=NumberRanges("seeds"),
+    type=NumberRanges("seeds", repeated=True),
     help="Of random numbers: each makes another picture, always the same one.  [default: 0-15; "
     "0-3 with --interpolate; 0 with IMG]",
 )
@@ -124,6 +124,8 @@ def command(
         raise click.UsageError("--steps is for --interpolate")
     from cnntool.jobs import generate
 
+    if seeds and not interpolate:
+        seeds = tuple(dict.fromkeys(seeds))
     table = _vectors(generator, vectors)
     numbers: list[Any] = [None]
     if table is not None:

@@ -301,6 +301,8 @@ def _begin(
     _check_folder(run, folder, source)
     from cnntool.train import run_folder
 
+    if start := getattr(plan.options, "start", ""):
+        run_folder.check_apart(folder, start)
     with (
         kind.session_of(plan, device, threads) as session,
         run_folder.held(folder, new=True),

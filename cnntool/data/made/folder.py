@@ -6,14 +6,14 @@ made with it, is ever replaced.
 """
 
 # names stay strings: bytes that are no text pass through
-# ruff: noqa: PTH101, PTH104, PTH106, PTH112, PTH113, PTH114, PTH208
+# ruff: noqa: PTH101, PTH104, PTH106, PTH112, PTH113, PTH114, PTH116, PTH121, PTH208
 from __future__ import annotations
 
 import json
 import os
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from cnntool.data.made import Kind, made
@@ -51,7 +51,13 @@ def check(folder: str, *, force: bool) -> None:
     """
     if os.path.islink(folder) or os.path.isfile(folder):
         raise OptionError(f"{quote(folder)} exists and is no folder; choose another")
-    if not os.path.isdir(folder) or not os.listdir(folder):
+    if not os.path.isdir(folder):
+        return
+    if os.path.samefile(folder, os.curdir):
+        raise OptionError(
+            f"{quote(folder)} is the current folder, which cannot be replaced; name one below it"
+        )
+    if not os.listdir(folder):
         return
     if not _was_made(folder):
         raise OptionError(
@@ -66,12 +72,27 @@ def _was_made(folder: str) -> bool:
     try:
         with open(os.path.join(folder, RECORD), encoding="utf-8") as file:
             count = json.load(file)["count"]
-        pictures = sum(parts(count).values())
-        inside = sum(len(names) for _, _, names in os.walk(folder))
+        made = set(_files(count))
+        for above, _, names in os.walk(folder, onerror=_raise):
+            if not made.issuperset(os.path.relpath(os.path.join(above, n), folder) for n in names):
+                return False
     except (OSError, ValueError, KeyError, TypeError):
         return False
-    # what was taken out of it does not matter; what was put into it does
-    return inside <= 2 * pictures + 2 and set(os.listdir(folder)) <= {*parts(count), RECORD, NAMES}
+    return True
+
+
+def _files(count: int) -> Iterator[str]:
+    """Names of all files of a data set, below its folder."""
+    yield RECORD
+    yield NAMES
+    for part, many in parts(count).items():
+        digits = len(str(many - 1))
+        for below in (IMAGES, MASKS):
+            yield from (os.path.join(part, below, f"{n:0{digits}}.png") for n in range(many))
+
+
+def _raise(error: OSError) -> None:
+    raise error
 
 
 def make(
@@ -111,7 +132,8 @@ def make(
         _fill(kind, fresh, count, size, seed, progress)
         umask = os.umask(0)
         os.umask(umask)
-        os.chmod(fresh, 0o777 & ~umask)
+        mode = os.stat(place).st_mode & 0o777 if os.path.isdir(place) else 0o777 & ~umask
+        os.chmod(fresh, mode)
         _name(fresh, place)
     except OSError as error:
         raise system_failure(folder, error) from error

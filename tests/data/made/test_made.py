@@ -100,6 +100,9 @@ def test_only_what_was_made_is_replaced(tmp_path):
         refused()
         assert (place / extra).read_text() == "mine"
         (place / extra).unlink()
+    (place / "train/masks/0.png").rename(place / "train/masks/mine.png")  # as many as there were
+    refused()
+    (place / "train/masks/mine.png").rename(place / "train/masks/0.png")
     for broken in ("", "{}", "[]", '{"count": "x"}'):
         (place / "made.json").write_text(broken)
         refused()
@@ -109,3 +112,17 @@ def test_only_what_was_made_is_replaced(tmp_path):
     (place / "train/images/1.png").unlink()
     folder.make(kind, str(place), 3, size=(16, 20), seed=0, force=True)
     assert (place / "train/images/1.png").exists()
+
+
+def test_folders_that_are_there_already(tmp_path, monkeypatch):
+    kind = find("shapes")
+    place = tmp_path / "d"
+    place.mkdir(mode=0o700)
+    folder.make(kind, str(place), 3, size=(16, 20), seed=0)
+    assert place.stat().st_mode & 0o777 == 0o700
+    empty = tmp_path / "e"
+    empty.mkdir()
+    monkeypatch.chdir(empty)
+    for name in (".", str(empty)):
+        with pytest.raises(OptionError, match="is the current folder, which cannot be replaced"):
+            folder.make(kind, name, 3, size=(16, 20), seed=0)
