@@ -131,7 +131,7 @@ def test_make_generated(run, tmp_path):
         assert shell.run(words, tmp_path, variables).returncode == 0
     done, _ = run("make_generated.sh", "out")
     assert done.returncode == 0, done.stdout
-    assert_same_kind([path for path in out.iterdir() if path.is_file()], "generated", 400_000)
+    assert_same_kind([path for path in out.iterdir() if path.is_file()], "generated", 1_000_000)
 
 
 def test_make_masks(run, tmp_path):
