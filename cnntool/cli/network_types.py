@@ -11,6 +11,9 @@ from click.shell_completion import CompletionItem
 from cnntool.grammar import BadValue
 from cnntool.nn.values import MAX_MAPS, Kind
 
+HOG = "hog-logreg"
+"""A model that is no network."""
+
 
 class InputShape(click.ParamType[tuple[int, ...]]):
     """``CxHxW``, ``HxW`` for one channel, or the length of a vector."""
@@ -110,3 +113,14 @@ class NetworkName(click.ParamType[str]):
         # the last word of a pipeline
         before, blank, word = incomplete.rpartition(" ")
         return [CompletionItem(before + blank + name, help=text) for name, text in complete(word)]
+
+
+class TrainedName(NetworkName):
+    """What can be trained: also the model that is no network."""
+
+    def shell_complete(self, ctx: Any, param: Any, incomplete: str) -> list[CompletionItem]:
+        """Networks, layers, and that model."""
+        found = super().shell_complete(ctx, param, incomplete)
+        if HOG.startswith(incomplete):
+            found.append(CompletionItem(HOG, help="logistic regression on HOG features"))
+        return found

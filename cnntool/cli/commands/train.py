@@ -6,11 +6,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
-from click.shell_completion import CompletionItem
 
 from cnntool.cli.command import Command
 from cnntool.cli.model_types import LayerName
-from cnntool.cli.network_types import NetworkName
+from cnntool.cli.network_types import HOG, TrainedName
 from cnntool.cli.options import DEVICE_AUTO, RUNNING, RunOptions, common_options, given, option
 from cnntool.cli.streams import emit, warn
 from cnntool.cli.types import FiniteRange, Size
@@ -25,9 +24,6 @@ if TYPE_CHECKING:
 RESUMED = ("resume", "epochs", "threads", "device", "max_time", "stop_after")
 """Options that may stand beside ``--resume``."""
 
-HOG = "hog-logreg"
-"""A model that is no network."""
-
 ALL = "all"
 """What ``--freeze`` takes for every layer but the last one."""
 
@@ -41,17 +37,6 @@ _CHOICES = (
 )  # fmt: skip
 
 _OF_GANS = ("gan_loss", "d_steps", "content")
-
-
-class _ModelName(NetworkName):
-    """What is trained: also the model that is no network."""
-
-    def shell_complete(self, ctx: Any, param: Any, incomplete: str) -> list[CompletionItem]:
-        """Networks, layers, and that model."""
-        found = super().shell_complete(ctx, param, incomplete)
-        if HOG.startswith(incomplete):
-            found.append(CompletionItem(HOG, help="logistic regression on HOG features"))
-        return found
 
 
 @click.command(
@@ -73,7 +58,7 @@ class _ModelName(NetworkName):
 @option(
     "--model",
     metavar="NAME|SPEC|@FILE|RUN",
-    type=_ModelName(),
+    type=TrainedName(),
     help="The network, or a trained model to begin with.  [default: one measured for the data set]",
 )
 @option("--epochs", type=click.IntRange(1, 1_000_000), metavar="N", help="Passes over the data.")
