@@ -47,25 +47,17 @@ def unet(widths: Sequence[int], *, norm: bool) -> Callable[[int], str]:
     return build
 
 
-def segnet(
-    blocks: Sequence[tuple[int, int]], *, middle: tuple[int, int] = (0, 0)
-) -> Callable[[int], str]:
+def segnet(blocks: Sequence[tuple[int, int]]) -> Callable[[int], str]:
     """Convolutions between pooling and unpooling to the same positions.
 
     Args:
         blocks: (maps, convolutions) of each level, the largest size first. On the way back the last
             convolution of a level gives the maps of the level above, or the classes.
-        middle: (maps, residual pairs of convolutions) of the smallest size; the paper has none. Few
-            levels and a long middle learn faster than many levels, where shapes are told apart by
-            maps that have lost their places: 0.90 against 0.88 mean IoU after 5 minutes of
-            ``datasets make shapes``.
     """
 
     def convs(channels: int, count: int, indent: str) -> list[str]:
-        one = f"conv {channels} 3 pad=1 bias=no | batchnorm | relu"
+        one = _normed(channels)
         return [indent + (f"({one})*{count}" if count > 1 else one)] if count else []
-
-    maps, pairs = middle
 
     def level(number: int, indent: str) -> list[str]:
         """From this level's encoder to the last but one convolution of its decoder."""
@@ -73,13 +65,6 @@ def segnet(
         inside = indent + "  "
         if number + 1 < len(blocks):
             deeper = [*level(number + 1, inside), *convs(channels, 1, inside)]
-        elif maps:
-            one, two = (f"conv {maps} 3 pad=1 bias=no | batchnorm{r}" for r in (" | relu", ""))
-            deeper = [
-                *convs(maps, 1, inside),
-                f"{inside}(residual({one} | {two}) | relu)*{pairs}",
-                *convs(channels, 1, inside),
-            ]
         else:
             deeper = [f"{inside}relu  # changes nothing here: maxima come out of a ReLU"]
         return [
@@ -96,6 +81,46 @@ def segnet(
     return build
 
 
+def small_segnet(widths: Sequence[int], middle: int, pairs: int) -> Callable[[int], str]:
+    """Two convolutions a level as in SegNet, and residual ones of the smallest maps.
+
+    Few levels around a long middle learn faster than many levels, in which shapes are told apart by
+    maps that have lost their places: of ``datasets make shapes`` the mean IoU was 0.90 after 5
+    minutes with two levels, 0.89 with three.
+
+    Args:
+        widths: Maps at each level, the largest size first.
+        middle: Maps of the smallest size.
+        pairs: Residual pairs of convolutions there.
+    """
+
+    def around(channels: int, count: int = 1) -> str:
+        plain = _normed(channels).removesuffix(" | relu")
+        return f"residual({' | relu | '.join([plain] * count)}) | relu"
+
+    def level(number: int, indent: str) -> list[str]:
+        if number == len(widths):
+            return [f"{indent}{_normed(middle)}", f"{indent}({around(middle, 2)})*{pairs}"]
+        channels, inside = widths[number], indent + "  "
+        return [
+            f"{indent}{_normed(channels)} | {around(channels)}",
+            f"{indent}pooled 2 (",
+            *level(number + 1, inside),
+            f"{inside}{_normed(channels)}",
+            f"{indent})",
+            f"{indent}{_normed(channels)}",
+        ]
+
+    def build(classes: int) -> str:
+        return "\n".join([*level(0, ""), f"conv {classes} 3 pad=1"])
+
+    return build
+
+
+def _normed(channels: int) -> str:
+    return f"conv {channels} 3 pad=1 bias=no | batchnorm | relu"
+
+
 MODELS = (
     Model("unet", "small U-Net", _UNET, (3, 64, 64), 4, unet((16, 32, 64, 128), norm=True)),
     Model(
@@ -106,14 +131,7 @@ MODELS = (
         2,
         unet((64, 128, 256, 512, 1024), norm=False),
     ),
-    Model(
-        "segnet",
-        "small SegNet",
-        _SEGNET,
-        (3, 64, 64),
-        4,
-        segnet(((16, 2), (48, 2)), middle=(64, 3)),
-    ),
+    Model("segnet", "small SegNet", _SEGNET, (3, 64, 64), 4, small_segnet((16, 48), 64, 3)),
     Model(
         "segnet-vgg16",
         "SegNet of the paper: VGG-16 there and back",

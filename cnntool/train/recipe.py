@@ -82,7 +82,7 @@ PIXELS = Recipe(
     model="unet",
     options=MappingProxyType(
         {
-            "epochs": 28,
+            "epochs": 30,
             "batch_size": 16,
             "optimizer": "adamw",
             "lr": 1.2e-2,
