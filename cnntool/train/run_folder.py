@@ -100,11 +100,17 @@ def check_apart(folder: str, model: str) -> None:
     Raises:
         OptionError: The model lies there.
     """
-    if _inside(model, folder):
+    home = model if os.path.isdir(model) else os.path.dirname(model)
+    if os.path.realpath(home) == os.path.realpath(folder) and _removed(model):
         raise OptionError(
             f"{quote(folder)} holds {quote(model)}, which the training begins with; choose another "
             "folder with -o"
         )
+
+
+def _removed(model: str) -> bool:
+    """Whether a new run in its folder would remove a model."""
+    return os.path.isdir(model) or os.path.basename(model) in _OWN
 
 
 def _inside(folder: str, data: str) -> bool:

@@ -189,7 +189,12 @@ def test_the_model_is_not_cleared_away():
     for output in ("r", "./r/"):
         line = refused(2, "train", "bars.npz", "--model", "r", *FAST, "-o", output, "-f")
         assert "holds 'r', which the training begins with; choose another folder with -o" in line
+    assert "holds 'r/model.safetensors'" in refused(
+        2, "train", "bars.npz", "--model", "r/model.safetensors", *FAST, "-o", "r", "-f"
+    )
     assert Path("r/model.safetensors").exists()
+    done("train", "bars.npz", "--model", "m.safetensors", "--new-head", *FAST, "-o", ".", "-f")
+    assert Path("m.safetensors").exists()
     result = done("train", "bars.npz", "--model", "r", *FAST, "-q")
     assert result.lines[0] == os.path.join("runs", "bars-custom-tuned", "model.safetensors")
 
