@@ -220,7 +220,8 @@ def command(
     The models vanilla, dcgan, conditional, lapgan, stackgan and translate are generators that learn
     to make pictures such as those of the data, against a discriminator that learns to tell them
     apart: 'cnntool generate' uses them. --epochs are those of each of their stages, and
-    --label-smoothing lowers the target of real pictures.
+    --label-smoothing lowers the target of real pictures. A folder of pictures without classes will
+    do for them, unless the class is what they are told.
 
     The run's folder gets the model, a checkpoint that --resume goes on from bit by bit,
     metrics.csv, run.json and pictures. Ctrl-C saves first.
