@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import threading
+from contextlib import ExitStack, contextmanager
 
 import numpy as np
 import pytest
@@ -72,21 +73,30 @@ def test_one_for_a_while(four):
     assert four.calls == []  # it was one already
 
 
-def test_the_last_thread_to_leave_brings_it_back(four):
+@contextmanager
+def another_thread_inside():
     inside, leave = threading.Event(), threading.Event()
 
-    def other():
+    def work():
         with blas.one_thread():
             inside.set()
             leave.wait(10)
 
-    with blas.one_thread():
-        thread = threading.Thread(target=other)
-        thread.start()
+    thread = threading.Thread(target=work)
+    thread.start()
+    try:
         assert inside.wait(10)
-    assert blas.threads() == 1
-    leave.set()
-    thread.join()
+        yield
+    finally:
+        leave.set()
+        thread.join()
+
+
+def test_the_last_thread_to_leave_brings_it_back(four):
+    with ExitStack() as other:
+        with blas.one_thread():
+            other.enter_context(another_thread_inside())
+        assert blas.threads() == 1
     assert blas.threads() == 4
 
 
@@ -122,28 +132,13 @@ def test_worker_processes_too():
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="processes are forked")
 def test_a_fork_beside_a_thread_that_is_inside(four):
     """The new process has no such thread: the number is what it was, and nobody waits."""
-    inside, leave = threading.Event(), threading.Event()
-
-    def other():
-        with blas.one_thread():
-            inside.set()
-            leave.wait(10)
-
-    thread = threading.Thread(target=other)
-    thread.start()
-    assert inside.wait(10)
-    blas._lock.acquire()
-    try:
+    with another_thread_inside(), blas._lock:
         child = os.fork()
         if not child:
             signal.alarm(10)
             with blas.one_thread():
                 alone = blas.threads() == 1
             os._exit(0 if alone and blas.threads() == 4 else 1)
-    finally:
-        blas._lock.release()
-        leave.set()
-        thread.join()
     assert os.waitpid(child, 0)[1] == 0
     with blas.one_thread():
         child = os.fork()

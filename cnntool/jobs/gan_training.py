@@ -42,9 +42,6 @@ TAKEN = (
 )  # fmt: skip
 """Options that mean something to an adversarial training."""
 
-SAMPLES = "samples"
-"""Folder of the pictures that are made after every epoch."""
-
 _COLUMNS, _ROWS = 10, 3  # of a sheet; rows where three pictures stand for one
 _TESTED = 1000  # test pictures that are looked at
 

@@ -34,7 +34,7 @@ _CELL = 56  # pixels of a small picture on a sheet, at least
 _GAP = 4
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Wish:
     """A picture to be made.
 

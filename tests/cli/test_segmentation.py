@@ -297,9 +297,12 @@ def test_made_data_sets_that_cannot_be(folder):
 def test_networks_without_batch_normalisation_learn_more_slowly(folder):
     """The rate that is best with it kills them."""
     done("datasets", "make", "shapes", "d", "--count", 4, "--size", "16x16", "-q")
+    Path("plain.txt").write_text("conv 4 1  # without batchnorm\n")
     for spec, rate in (
         ("conv 8 3 pad=1 | batchnorm | relu | conv 4 1", 0.012),
+        ("conv 8 3 pad=1 | BatchNorm2d | relu | conv 4 1", 0.012),
         ("conv 4 1", 0.002),
+        ("@plain.txt", 0.002),
     ):
         assert f"lr = {rate}" in done("train", "d", "--model", spec, "--dry-run").lines
     assert "lr = 0.5" in done("train", "d", "--model", "conv 4 1", "--lr", 0.5, "--dry-run").lines

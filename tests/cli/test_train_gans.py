@@ -325,7 +325,7 @@ def test_a_folder_of_pictures_will_do(rng):
         Image.fromarray(rng.integers(0, 255, (10, 8, 3), dtype=np.uint8)).save(f"p/{n}.png")
     options = ("--size", "8x8", "--epochs", 2, "--batch-size", 4, "--threads", 1)
     result = done("train", "p", "--model", "vanilla", *options, "--stop-after", 1, "-o", "r")
-    assert "'pictures'" not in result.stderr
+    assert "12 training pictures 3x8x8" in result.stderr
     done("train", "--resume", "r", "--threads", 1)
     assert len(metrics("r")) == 2
     done("generate", "r", "--count", 3, "-o", "g.png")

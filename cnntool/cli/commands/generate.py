@@ -66,7 +66,7 @@ _CORNERS = tuple(range(4))
 )
 @option(
     "--count",
-    type=click.IntRange(1, 10_000_000),
+    type=click.IntRange(1, 1_000_000),
     metavar="N",
     help="So many pictures in all, with seeds from the first one on, of each class in turn.",
 )
