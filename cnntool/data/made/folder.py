@@ -29,6 +29,9 @@ RECORD = "made.json"
 NAMES = "classes.txt"
 """Names of the classes, one a line."""
 
+MOST = 1_000_000
+"""Pictures to learn from."""
+
 TEST_EVERY = 10
 """For so many pictures to learn from there is one to test with."""
 
@@ -68,13 +71,17 @@ def check(folder: str, *, force: bool) -> None:
 
 
 def _was_made(folder: str) -> bool:
-    """Whether a folder holds a made data set, and no file besides."""
+    """Whether a folder holds a made data set, and neither file nor folder besides."""
     try:
         with open(os.path.join(folder, RECORD), encoding="utf-8") as file:
             count = json.load(file)["count"]
-        made = set(_files(count))
-        for above, _, names in os.walk(folder, onerror=_raise):
-            if not made.issuperset(os.path.relpath(os.path.join(above, n), folder) for n in names):
+        if not 1 <= count <= MOST:
+            return False
+        made = {*parts(count), *_files(count)}
+        made |= {os.path.join(part, below) for part in parts(count) for below in (IMAGES, MASKS)}
+        for above, folders, files in os.walk(folder, onerror=_raise):
+            found = (os.path.relpath(os.path.join(above, n), folder) for n in (*folders, *files))
+            if not made.issuperset(found):
                 return False
     except (OSError, ValueError, KeyError, TypeError):
         return False

@@ -95,6 +95,9 @@ def test_only_what_was_made_is_replaced(tmp_path):
             with pytest.raises(OptionError, match=r"holds other files than a made data set"):
                 folder.make(kind, str(place), 3, size=(16, 20), seed=0, force=force)
 
+    (place / "train/thesis").mkdir()
+    refused()
+    (place / "train/thesis").rmdir()
     for extra in ("thesis.txt", "train/thesis.txt", "train/images/holiday.png"):
         (place / extra).write_text("mine")
         refused()
@@ -103,7 +106,7 @@ def test_only_what_was_made_is_replaced(tmp_path):
     (place / "train/masks/0.png").rename(place / "train/masks/mine.png")  # as many as there were
     refused()
     (place / "train/masks/mine.png").rename(place / "train/masks/0.png")
-    for broken in ("", "{}", "[]", '{"count": "x"}'):
+    for broken in ("", "{}", "[]", '{"count": "x"}', '{"count": 1e99}', '{"count": 0}'):
         (place / "made.json").write_text(broken)
         refused()
     (place / "made.json").unlink()
